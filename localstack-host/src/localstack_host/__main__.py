@@ -1,0 +1,107 @@
+"""``python -m localstack_host``: LocalStack in the foreground until SIGTERM or SIGINT."""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from localstack_host.environment import (
+    DEFAULT_ASYNC_RETRY_SECONDS,
+    DEFAULT_METRIC_SECONDS,
+    Options,
+    environment,
+)
+
+
+def seconds(text: str) -> int:
+    """A whole number of seconds, from 1 to 300 (the most that LocalStack allows for the retry delay)."""
+    value = int(text)
+    if not 1 <= value <= 300:
+        raise argparse.ArgumentTypeError(f"{value} is not between 1 and 300")
+    return value
+
+
+def parse(arguments: list[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m localstack_host", description=__doc__)
+    parser.add_argument("--port", type=int, default=4566, help="on 127.0.0.1 (default: 4566)")
+    parser.add_argument("--dir", type=Path, required=True, help="everything that is written goes below it")
+    parser.add_argument(
+        "--function-python",
+        default=sys.executable,
+        metavar="PATH",
+        help="the interpreter that runs Lambda functions; its environment needs awslambdaric (functions.lock)",
+    )
+    time = parser.add_argument_group("time", "without these, intervals are AWS's or LocalStack's own")
+    time.add_argument(
+        "--alarm-seconds",
+        type=seconds,
+        metavar="N",
+        help="evaluate metric alarms every N seconds (default: once per evaluation range)",
+    )
+    time.add_argument(
+        "--metric-seconds",
+        type=seconds,
+        default=DEFAULT_METRIC_SECONDS,
+        metavar="N",
+        help="publish the metrics of queues every N seconds (default: %(default)s)",
+    )
+    time.add_argument(
+        "--async-retry-seconds",
+        type=seconds,
+        default=DEFAULT_ASYNC_RETRY_SECONDS,
+        metavar="N",
+        help="retry an asynchronous invocation after N, then 2*N seconds (default: %(default)s)",
+    )
+    given = parser.parse_args(arguments)
+    return Options(
+        port=given.port,
+        directory=given.dir.resolve(),
+        function_python=given.function_python,
+        alarm_seconds=given.alarm_seconds,
+        metric_seconds=given.metric_seconds,
+        async_retry_seconds=given.async_retry_seconds,
+    )
+
+
+def problem(options: Options) -> str | None:
+    """Why LocalStack could not start with these options, and what to do about it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", options.port))
+        except (OSError, OverflowError) as error:
+            return f"cannot listen on 127.0.0.1:{options.port} ({error}); choose another port with --port"
+    check = [options.function_python, "-c", "import awslambdaric"]
+    try:
+        found = subprocess.run(check, check=False, capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return (
+            f"--function-python {options.function_python} does not run ({error}); give a Python interpreter"
+        )
+    if found.returncode != 0:
+        return (
+            f"--function-python {options.function_python} cannot import awslambdaric; "
+            "install functions.lock into its environment"
+        )
+    return None
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    options = parse(arguments)
+    if reason := problem(options):
+        sys.exit(f"localstack-host: {reason}")
+    for name in ("cache", "filesystem", "tmp"):
+        (options.directory / name).mkdir(parents=True, exist_ok=True)
+    os.chdir(options.directory)
+    # exec: the process that was started is LocalStack, so that its id, signals and exit status are LocalStack's.
+    # -P: a file in the working folder must not shadow a module.
+    command = [sys.executable, "-P", "-m", "localstack_host.server"]
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment(options, os.environ))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The first thing that runs in a function's process: hands over to awslambdaric, and ends with LocalStack.
+
+Runs in the function's own interpreter and environment, so it imports nothing but the standard library and
+awslambdaric. Arguments: the handler, then anything that helps a person to recognise the process.
+
+Standard input is a pipe whose other end only LocalStack holds. When it closes, LocalStack has gone, however it went:
+the process group, and with it whatever the function started, is killed.
+"""
+
+import os
+import signal
+import sys
+import threading
+import types
+
+
+def end_with(pipe: int) -> None:
+    os.read(pipe, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def portable_runtime_client() -> types.ModuleType:
+    """What awslambdaric expects of its module ``runtime_client``, which is built from C++ and on Linux only.
+
+    The requests are those of the Runtime API: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+    """
+    import http.client
+
+    def request(method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None):
+        connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+        connection.request(method, f"/2018-06-01/runtime/invocation/{path}", body, headers or {})
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        return content, response.headers
+
+    def post_error(invoke_id: str, error: str, xray_fault: str, invocation_id: str | None = None) -> None:
+        request("POST", f"{invoke_id}/error", error.encode(), {"Content-Type": "application/json"})
+
+    def post_invocation_result(
+        invoke_id: str, result: bytes, content_type: str, invocation_id: str | None = None
+    ) -> None:
+        request("POST", f"{invoke_id}/response", result, {"Content-Type": content_type})
+
+    module = types.ModuleType("runtime_client")
+    vars(module).update(
+        initialize_client=lambda user_agent: None,
+        next=lambda: request("GET", "next"),
+        post_invocation_result=post_invocation_result,
+        post_error=post_error,
+    )
+    return module
+
+
+def main() -> None:
+    threading.Thread(target=end_with, args=(os.dup(0),), daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    try:
+        import runtime_client  # type: ignore[import-not-found]  # noqa: F401
+    except ImportError:
+        sys.modules["runtime_client"] = portable_runtime_client()
+    from awslambdaric.__main__ import main as serve
+
+    serve(["awslambdaric", sys.argv[1]])
+
+
+if __name__ == "__main__":
+    main()

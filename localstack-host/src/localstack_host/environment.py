@@ -1,0 +1,69 @@
+"""The environment variables that LocalStack is started with: all of them, so that the caller's do not leak in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT_REGION = "us-east-1"
+INHERITED = ("PATH", "LANG", "DEBUG", "LS_LOG")
+PROVIDERS = ("cloudwatch", "lambda", "logs", "s3", "sqs")
+FUNCTION_PYTHON = "LOCALSTACK_HOST_FUNCTION_PYTHON"
+ALARM_SECONDS = "LOCALSTACK_HOST_ALARM_SECONDS"
+
+# What AWS documents (SQS metrics every minute: sqs-monitoring-using-cloudwatch; a first retry of an asynchronous
+# invocation after one minute: invocation-async-error-handling) and LocalStack does too.
+DEFAULT_METRIC_SECONDS = 60
+DEFAULT_ASYNC_RETRY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a start of LocalStack depends on. Seconds are whole."""
+
+    port: int
+    directory: Path
+    function_python: str
+    alarm_seconds: int | None = None
+    metric_seconds: int = DEFAULT_METRIC_SECONDS
+    async_retry_seconds: int = DEFAULT_ASYNC_RETRY_SECONDS
+
+
+def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
+    """The complete environment of the LocalStack process.
+
+    :param caller: the environment of the caller, of which only INHERITED is taken over
+    """
+    directory, address = options.directory, f"127.0.0.1:{options.port}"
+    variables = {
+        # Everything that LocalStack and the libraries below it write goes into the directory.
+        "HOME": str(directory),
+        "TMPDIR": str(directory / "tmp"),
+        "XDG_CACHE_HOME": str(directory / "cache"),
+        "FILESYSTEM_ROOT": str(directory / "filesystem"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Host mode on one loopback address; no DNS server, no certificate download, no usage events.
+        "OVERRIDE_IN_DOCKER": "0",
+        "GATEWAY_SERVER": "loopback",
+        "GATEWAY_LISTEN": address,
+        "LOCALSTACK_HOST": address,
+        "USE_SSL": "0",
+        "DNS_ADDRESS": "0",
+        "DISABLE_EVENTS": "1",
+        "SKIP_SSL_CERT_DOWNLOAD": "1",
+        # Queue URLs as http://127.0.0.1:<port>/<account>/<name>: Terraform's provider fails on the others.
+        "SQS_ENDPOINT_STRATEGY": "off",
+        "LAMBDA_RUNTIME_EXECUTOR": "process",
+        # Unpacking a zip takes milliseconds here; callers that wait for "Active" find it at once.
+        "LAMBDA_SYNCHRONOUS_CREATE": "1",
+        "LAMBDA_RETRY_BASE_DELAY": str(options.async_retry_seconds),
+        "SQS_CLOUDWATCH_METRICS_REPORT_INTERVAL": str(options.metric_seconds),
+        FUNCTION_PYTHON: options.function_python,
+        # For clients that LocalStack creates for itself; any value will do.
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": ACCOUNT_REGION,
+    }
+    if options.alarm_seconds is not None:
+        variables[ALARM_SECONDS] = str(options.alarm_seconds)
+    overrides = {f"PROVIDER_OVERRIDE_{name.upper()}": "host" for name in PROVIDERS}
+    return {name: caller[name] for name in INHERITED if name in caller} | variables | overrides

@@ -1,0 +1,222 @@
+"""Event source mappings of SQS queues: concurrent batches, batching windows, draining, disabling.
+
+AWS: a mapping starts with five concurrent batches, or as many as ScalingConfig.MaximumConcurrency allows
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html). A batch is invoked when it is full, or when
+MaximumBatchingWindowInSeconds have passed since its first message
+(https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html). A message's body reaches the
+function as it was sent. A mapping that is being disabled is in the state Disabling until it has stopped
+(https://docs.aws.amazon.com/lambda/latest/api/API_UpdateEventSourceMapping.html).
+
+LocalStack: works on one batch at a time, pauses for a second or more after an empty poll, parses and rewrites bodies
+that are JSON, and says Disabled while its old poller still invokes the function. A mapping that is deleted while
+disabled stays in ListEventSourceMappings.
+
+Here: one thread receives, a pool of threads invokes, as many at once as AWS would; there is no pause while messages
+are left. Disabled, and the start of an updated mapping, wait for the poller that they replace to finish its batches.
+Not as on AWS: the number of concurrent batches does not grow with the backlog.
+"""
+
+import json
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+from localstack.services.lambda_.event_source_mapping import esm_worker_factory
+from localstack.services.lambda_.event_source_mapping.esm_worker import EsmState
+from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker as StockEsmWorker
+from localstack.services.lambda_.event_source_mapping.event_processor import PartialBatchFailureError
+from localstack.services.lambda_.event_source_mapping.pollers import sqs_poller
+from localstack.services.lambda_.event_source_mapping.pollers.poller import parse_batch_item_failures
+
+from localstack_host.patching import replace
+
+LOG = logging.getLogger(__name__)
+
+DEFAULT_CONCURRENCY = 5
+# Long enough to cost little, short enough for a mapping to stop promptly.
+LONG_POLL_SECONDS = 1
+# ReceiveMessage returns at most ten; LocalStack's poller client lifts that with a header.
+RECEIVE_LIMIT = 10
+
+
+class SqsPoller(sqs_poller.SqsPoller):
+    """Receives in the thread that calls ``poll_events``, and invokes in up to ``concurrency`` others."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopped = threading.Event()
+        self.concurrency = DEFAULT_CONCURRENCY
+        self.pool: ThreadPoolExecutor | None = None
+
+    def poll_events(self) -> None:
+        """Returns when the mapping is stopped; raises what ReceiveMessage raises, which LocalStack backs off from."""
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="sqs-mapping")
+            self.free = threading.Semaphore(self.concurrency)
+        while not self.stopped.is_set():
+            if not self.free.acquire(timeout=LONG_POLL_SECONDS):
+                continue
+            messages: list[dict] = []
+            try:
+                messages = self.collect()
+            finally:
+                if not messages:
+                    self.free.release()
+            if messages:
+                self.pool.submit(self.process, messages)
+
+    def close(self) -> None:
+        """Waits for the batches in flight. LocalStack calls it before it says that the mapping has stopped."""
+        if self.pool:
+            self.pool.shutdown(wait=True)
+            self.pool = None
+
+    def collect(self) -> list[dict]:
+        """One batch: full, or as old as the batching window; empty when there was no message."""
+        messages = self.receive(self.batch_size, LONG_POLL_SECONDS)
+        end = time.monotonic() + self.maximum_batching_window
+        while messages and len(messages) < self.batch_size and not self.stopped.is_set():
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            more = self.receive(self.batch_size - len(messages), LONG_POLL_SECONDS if left >= 1 else 0)
+            messages += more
+            if not more and left < 1:  # a long poll takes whole seconds
+                self.stopped.wait(min(left, 0.1))
+        return messages
+
+    def receive(self, count: int, wait: int) -> list[dict]:
+        response = self.source_client.receive_message(
+            QueueUrl=self.queue_url,
+            MaxNumberOfMessages=min(count, RECEIVE_LIMIT),
+            WaitTimeSeconds=wait,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["All"],
+            sqs_override_max_message_count=count,
+        )
+        return response.get("Messages", [])
+
+    def process(self, messages: list[dict]) -> None:
+        """Invokes with one batch; of a FIFO queue, with one message group after another."""
+        groups = [messages]
+        if (self.source_arn or "").endswith(".fifo"):  # the name of every FIFO queue ends so, and of no other
+            groups = list(sqs_poller.split_by_message_group_id(messages).values())
+        try:
+            for group in groups:
+                try:
+                    self.handle_messages(group)
+                except Exception as error:  # noqa: BLE001 - whatever the function raised
+                    # A failed batch stays in the queue; its messages come back after their visibility timeout.
+                    LOG.info("batch of %d messages from %s failed: %s", len(group), self.source_arn, error)
+        finally:
+            self.free.release()
+
+    def handle_messages(self, messages: list[dict]) -> None:
+        """Invokes the function with one batch and deletes what it is done with.
+
+        LocalStack's own replaces bodies by what json.dumps makes of them.
+        """
+        events = sqs_poller.transform_into_events(messages)
+        matching = [
+            event for event in events if self.filter_events([{**event, "body": decoded(event["body"])}])
+        ]
+        wanted = {event["messageId"] for event in matching}
+        # A filter deletes what does not match:
+        # https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
+        self.delete_messages(messages, {event["messageId"] for event in events} - wanted)
+        if not matching:
+            return
+        done = wanted
+        try:
+            self.processor.process_events_batch(self.add_source_metadata(matching))
+        except PartialBatchFailureError as partial:
+            report: Any = partial.partial_failure_payload
+            done = wanted - set(parse_batch_item_failures(report, wanted))
+        self.delete_messages(messages, done)
+
+
+def decoded(body: str) -> Any:
+    """A body as filter patterns see it: JSON if it is JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
+class EsmWorker(StockEsmWorker):
+    """A mapping's worker. LocalStack makes a new one for every update and stops the old one."""
+
+    latest: ClassVar[WeakValueDictionary[str, "EsmWorker"]] = WeakValueDictionary()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.finished = threading.Event()
+        self.turn = threading.RLock()
+        self.replaced = False
+        self.predecessor = self.latest.get(self.uuid)
+        if self.predecessor:
+            self.predecessor.replaced = True
+        self.latest[self.uuid] = self
+        if isinstance(self.poller, SqsPoller):
+            self.poller.stopped = self._shutdown_event
+            scaling = self.esm_config.get("ScalingConfig") or {}
+            self.poller.concurrency = scaling.get("MaximumConcurrency") or DEFAULT_CONCURRENCY
+
+    def create(self) -> None:
+        predecessor, self.predecessor = self.predecessor, None
+        if predecessor is None or predecessor.finished.is_set():
+            self.begin()
+            return
+        self.current_state = EsmState.ENABLING if self.enabled else EsmState.DISABLING
+        self.state_transition_reason = self.user_state_reason
+        self.update_esm_state_in_store(self.current_state)
+
+        def follow() -> None:
+            predecessor.finished.wait()
+            with self.turn:  # LocalStack's start() clears the event that says it was stopped
+                if not self._shutdown_event.is_set():
+                    self.begin()
+                    return
+                self.finished.set()
+            if self.current_state == EsmState.DELETING:
+                self.delete_esm_in_store()
+
+        threading.Thread(target=follow, daemon=True).start()
+
+    def begin(self) -> None:
+        super().create()
+        if not self.enabled:
+            self.finished.set()
+
+    def poller_loop(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().poller_loop(*args, **kwargs)
+        finally:
+            self.finished.set()
+
+    def stop(self) -> None:
+        with self.turn:
+            super().stop()
+
+    def stop_for_shutdown(self) -> None:
+        with self.turn:
+            super().stop_for_shutdown()
+
+    def delete(self) -> None:
+        with self.turn:
+            super().delete()
+        if self.finished.is_set():  # LocalStack leaves this to the poller's thread, and there is none
+            self.delete_esm_in_store()
+
+    def update_esm_state_in_store(self, new_state: EsmState) -> None:
+        if not self.replaced:
+            super().update_esm_state_in_store(new_state)
+
+
+def install() -> None:
+    # patch: the factory makes pollers and workers from names in its module; its hook is for other services only.
+    replace(esm_worker_factory, "SqsPoller", SqsPoller)
+    replace(esm_worker_factory, "EsmWorker", EsmWorker)

@@ -1,0 +1,140 @@
+"""Metrics of functions and queues, alarms on them, and RedriveAllowPolicy."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from conftest import Instance, unique, wait_until
+from test_logs import statistics
+
+
+def test_duration_and_throttles_of_a_function(localstack: Instance) -> None:
+    client = localstack.client("lambda")
+    function = localstack.create_function("import time\ndef handler(event, context): time.sleep(0.5)")
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+
+    def invoke(_: int) -> None:
+        try:
+            localstack.invoke(function)
+        except client.exceptions.TooManyRequestsException:
+            return
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(invoke, range(3)))
+
+    def metric(name: str, statistic: str = "Sum") -> list:
+        return statistics(localstack, "AWS/Lambda", name, statistic, FunctionName=function)
+
+    wait_until(lambda: metric("Throttles") == [2])
+    (duration,) = wait_until(lambda: metric("Duration", "Maximum"))
+    assert 500 <= duration < 2000
+    wait_until(lambda: metric("Invocations") == [1])
+
+
+def test_age_of_the_oldest_message(localstack: Instance) -> None:
+    url, _ = localstack.create_queue()
+    name = url.rsplit("/", 1)[1]
+    sqs = localstack.client("sqs")
+
+    def age() -> float:
+        return max(
+            statistics(localstack, "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", QueueName=name),
+            default=0,
+        )
+
+    sent = time.monotonic()
+    sqs.send_message(QueueUrl=url, MessageBody="old")
+
+    wait_until(lambda: age() >= 2)
+    assert age() <= time.monotonic() - sent + 1
+
+
+def test_a_message_received_three_times_no_longer_counts_for_the_age(localstack: Instance) -> None:
+    url, _ = localstack.create_queue(VisibilityTimeout="0")
+    name = url.rsplit("/", 1)[1]
+    sqs = localstack.client("sqs")
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    for _ in range(3):
+        assert sqs.receive_message(QueueUrl=url)["Messages"]
+
+    def metric(of: str, statistic: str) -> list:
+        return statistics(localstack, "AWS/SQS", of, statistic, QueueName=name)
+
+    wait_until(lambda: metric("ApproximateAgeOfOldestMessage", "SampleCount")[0:] >= [4])
+    assert metric("ApproximateNumberOfMessagesVisible", "Maximum") == [1]
+    assert metric("ApproximateAgeOfOldestMessage", "Maximum")[0] <= 1
+
+
+def alarm_on_depth(localstack: Instance, queue: str, **settings: Any) -> str:
+    name = unique("alarm")
+    localstack.client("cloudwatch").put_metric_alarm(
+        **{
+            "AlarmName": name,
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateNumberOfMessagesVisible",
+            "Dimensions": [{"Name": "QueueName", "Value": queue}],
+            "Statistic": "Maximum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "TreatMissingData": "notBreaching",
+        }
+        | settings
+    )
+    return name
+
+
+def state(localstack: Instance, alarm: str) -> str:
+    return localstack.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0][
+        "StateValue"
+    ]
+
+
+def test_an_alarm_with_a_period_of_a_minute_changes_within_seconds(localstack: Instance) -> None:
+    url, _ = localstack.create_queue()
+    alarm = alarm_on_depth(localstack, url.rsplit("/", 1)[1])
+    wait_until(lambda: state(localstack, alarm) == "OK", 10)
+
+    localstack.client("sqs").send_message(QueueUrl=url, MessageBody="late")
+
+    wait_until(lambda: state(localstack, alarm) == "ALARM", 10)
+
+
+def test_an_alarm_returns_to_ok_one_period_after_the_metric(localstack: Instance) -> None:
+    """LocalStack alone keeps it in ALARM for three periods: it counts older data points too."""
+    url, _ = localstack.create_queue()
+    alarm = alarm_on_depth(localstack, url.rsplit("/", 1)[1], Period=10)
+    localstack.client("sqs").send_message(QueueUrl=url, MessageBody="late")
+    wait_until(lambda: state(localstack, alarm) == "ALARM", 10)
+
+    purged = time.monotonic()
+    localstack.client("sqs").purge_queue(QueueUrl=url)
+
+    wait_until(lambda: state(localstack, alarm) == "OK", 20)
+    assert time.monotonic() - purged < 18
+
+
+def test_an_alarm_notifies_its_topic(localstack: Instance) -> None:
+    url, _ = localstack.create_queue()
+    told_url, told_arn = localstack.create_queue()
+    topic = localstack.client("sns").create_topic(Name=unique("topic"))["TopicArn"]
+    localstack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=told_arn)
+    alarm = alarm_on_depth(localstack, url.rsplit("/", 1)[1], AlarmActions=[topic])
+
+    localstack.client("sqs").send_message(QueueUrl=url, MessageBody="late")
+
+    (message,) = wait_until(
+        lambda: localstack.client("sqs").receive_message(QueueUrl=told_url, WaitTimeSeconds=1).get("Messages")
+    )
+    assert alarm in message["Body"]
+
+
+def test_redrive_allow_policy_can_be_taken_away(localstack: Instance) -> None:
+    sqs = localstack.client("sqs")
+    url, _ = localstack.create_queue(RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
+
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedriveAllowPolicy": ""})
+
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert "RedriveAllowPolicy" not in attributes
