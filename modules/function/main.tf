@@ -1,0 +1,171 @@
+locals {
+  handler = "app.handler"
+
+  environment = merge(
+    {
+      POWERTOOLS_SERVICE_NAME      = var.service
+      POWERTOOLS_METRICS_NAMESPACE = var.metrics_namespace
+      POWERTOOLS_LOG_LEVEL         = "INFO"
+    },
+    var.environment,
+    var.fault_injection == null ? {} : {
+      FAULT_INJECTION_HANDLER   = local.handler
+      FAULT_INJECTION_PARAMETER = var.fault_injection.parameter_name
+      FAULT_INJECTION_FUNCTION  = var.service
+    },
+  )
+
+  log_statement = {
+    sid     = "WriteLogs"
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    # Both act on the group's streams, whose names Lambda makes up at run time. CreateLogGroup is left out on
+    # purpose: a late log line cannot bring back a log group that Terraform has destroyed.
+    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+  }
+  fault_injection_statement = var.fault_injection == null ? [] : [{
+    sid       = "ReadFaultRules"
+    actions   = ["ssm:GetParameter"]
+    resources = [var.fault_injection.parameter_arn]
+  }]
+  event_source_statement = var.event_source == null ? [] : [{
+    sid       = "ConsumeQueue"
+    actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+    resources = [var.event_source.queue_arn]
+  }]
+  policy_statements = concat(
+    [local.log_statement],
+    local.event_source_statement,
+    local.fault_injection_statement,
+    var.policy_statements,
+  )
+}
+
+# Function
+
+resource "aws_lambda_function" "this" {
+  function_name = var.name
+  role          = aws_iam_role.this.arn
+
+  filename         = var.package
+  source_code_hash = filebase64sha256(var.package)
+  layers           = concat(var.layers, var.fault_injection == null ? [] : [var.fault_injection.layer_arn])
+  handler          = var.fault_injection == null ? local.handler : "fault_injection.handler"
+  runtime          = "python3.13"
+  architectures    = [var.architecture]
+
+  timeout                        = var.timeout
+  memory_size                    = 256 # CPU comes with memory: 128 MB makes boto3's import, so a cold start, slow
+  reserved_concurrent_executions = var.reserved_concurrency
+
+  environment {
+    variables = local.environment
+  }
+
+  # Powertools writes each record as one line of JSON to stdout, which Text passes on as it is. JSON would change
+  # the lines of Lambda itself (START, REPORT, "Task timed out") and drop stdout lines below its own log level.
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+}
+
+# Role
+
+resource "aws_iam_role" "this" {
+  name        = var.name
+  description = "What the Lambda function ${var.name} may do"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "this" {
+  name = var.name
+  role = aws_iam_role.this.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [for statement in local.policy_statements : {
+      Sid      = statement.sid
+      Effect   = "Allow"
+      Action   = statement.actions
+      Resource = statement.resources
+    }]
+  })
+}
+
+# Logs
+
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
+# Event source mapping
+
+resource "aws_lambda_event_source_mapping" "this" {
+  count = var.event_source == null ? 0 : 1
+
+  event_source_arn = var.event_source.queue_arn
+  function_name    = aws_lambda_function.this.arn
+
+  batch_size                         = var.event_source.batch_size
+  maximum_batching_window_in_seconds = var.event_source.maximum_batching_window
+  function_response_types            = var.event_source.report_batch_item_failures ? ["ReportBatchItemFailures"] : []
+
+  dynamic "scaling_config" {
+    for_each = var.event_source.maximum_concurrency[*]
+    content {
+      maximum_concurrency = scaling_config.value
+    }
+  }
+
+  # Lambda checks that the role may receive from the queue when the mapping is created.
+  depends_on = [aws_iam_role_policy.this]
+}
+
+# Alarms
+
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  alarm_name        = "${var.name}-errors"
+  alarm_description = "${var.name} raised an exception, crashed or timed out: see its log group."
+
+  namespace   = "AWS/Lambda"
+  metric_name = "Errors"
+  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+  statistic   = "Sum"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
+
+  alarm_actions = var.alarm_topic_arns
+  ok_actions    = var.alarm_topic_arns
+}
+
+resource "aws_cloudwatch_metric_alarm" "throttles" {
+  alarm_name        = "${var.name}-throttles"
+  alarm_description = "Invocations of ${var.name} were refused for want of concurrency: see its reserved concurrency and the account's."
+
+  namespace   = "AWS/Lambda"
+  metric_name = "Throttles"
+  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+  statistic   = "Sum"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
+
+  alarm_actions = var.alarm_topic_arns
+  ok_actions    = var.alarm_topic_arns
+}

@@ -1,0 +1,42 @@
+# Function
+
+output "name" {
+  description = "Name of the function."
+  value       = aws_lambda_function.this.function_name
+}
+
+output "arn" {
+  description = "ARN of the function."
+  value       = aws_lambda_function.this.arn
+}
+
+# Role
+
+output "role_name" {
+  description = "Name of the function's role."
+  value       = aws_iam_role.this.name
+}
+
+# Logs
+
+output "log_group" {
+  description = "Name of the function's log group."
+  value       = aws_cloudwatch_log_group.this.name
+}
+
+# Event source mapping
+
+output "mapping_id" {
+  description = "UUID of the event source mapping, or null without one."
+  value       = one(aws_lambda_event_source_mapping.this[*].uuid)
+}
+
+# Alarms
+
+output "alarms" {
+  description = "Names of the alarms: errors (the function failed) and throttles (the function was refused)."
+  value = {
+    errors    = aws_cloudwatch_metric_alarm.errors.alarm_name
+    throttles = aws_cloudwatch_metric_alarm.throttles.alarm_name
+  }
+}

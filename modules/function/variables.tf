@@ -1,0 +1,122 @@
+# Function
+
+variable "name" {
+  description = "Name of the function, its role and its log group (/aws/lambda/<name>). 1 to 64 letters, digits, hyphens and underscores."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))
+    error_message = "name is '${var.name}': use 1 to 64 letters, digits, hyphens and underscores (the limit of Lambda and of IAM roles)."
+  }
+}
+
+variable "service" {
+  description = "Short name of the function, without the deployment: Powertools' service name and the name that fault rules use."
+  type        = string
+}
+
+variable "metrics_namespace" {
+  description = "CloudWatch namespace of the function's own metrics."
+  type        = string
+}
+
+variable "package" {
+  description = "Path of the function's zip; its handler is app.handler."
+  type        = string
+
+  validation {
+    condition     = fileexists(var.package)
+    error_message = "There is no file ${var.package}. Build the function's zip first."
+  }
+}
+
+variable "layers" {
+  description = "ARNs of layer versions, in the order in which Lambda unpacks them."
+  type        = list(string)
+  default     = []
+}
+
+variable "architecture" {
+  description = "Instruction set: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture is '${var.architecture}': Lambda has x86_64 and arm64."
+  }
+}
+
+variable "timeout" {
+  description = "Seconds after which Lambda ends an invocation, 1 to 900."
+  type        = number
+
+  validation {
+    condition     = var.timeout >= 1 && var.timeout <= 900
+    error_message = "timeout is ${var.timeout} s: Lambda allows 1 to 900 s."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Concurrent invocations kept for the function alone, which it also cannot exceed; -1 takes from the account's unreserved pool."
+  type        = number
+  default     = -1
+}
+
+variable "environment" {
+  description = "Environment variables besides Powertools' own."
+  type        = map(string)
+  default     = {}
+}
+
+variable "fault_injection" {
+  description = "The fault_injection output of the fault-injection module: the function then runs behind the fault layer. null runs it bare."
+  type = object({
+    layer_arn      = string
+    parameter_name = string
+    parameter_arn  = string
+  })
+  default = null
+}
+
+# Role
+
+variable "policy_statements" {
+  description = "What the function may do besides writing its log, reading its fault rules and consuming its event source."
+  type = list(object({
+    sid       = string
+    actions   = list(string)
+    resources = list(string)
+  }))
+  default = []
+}
+
+# Logs
+
+variable "log_retention_days" {
+  description = "Days that the log group keeps a line; one of the values that CloudWatch Logs allows (1, 3, 5, 7, 14, 30, ...)."
+  type        = number
+  default     = 14
+}
+
+# Event source mapping
+
+variable "event_source" {
+  description = "SQS queue that the function consumes, or null. maximum_batching_window in seconds; maximum_concurrency 2 to 1,000 (SQS-12); report_batch_item_failures lets the function return single messages (SQS-2)."
+  type = object({
+    queue_arn                  = string
+    batch_size                 = optional(number, 10)
+    maximum_batching_window    = optional(number, 0)
+    maximum_concurrency        = optional(number)
+    report_batch_item_failures = optional(bool, true)
+  })
+  default = null
+}
+
+# Alarms
+
+variable "alarm_topic_arns" {
+  description = "ARNs of the SNS topics told when an alarm fires and when it clears."
+  type        = list(string)
+  default     = []
+}

@@ -1,0 +1,43 @@
+# Queue
+
+output "name" {
+  description = "Name of the queue."
+  value       = aws_sqs_queue.this.name
+}
+
+output "url" {
+  description = "URL of the queue."
+  value       = aws_sqs_queue.this.url
+}
+
+output "arn" {
+  description = "ARN of the queue."
+  value       = aws_sqs_queue.this.arn
+}
+
+# Dead-letter queue
+
+output "dlq_name" {
+  description = "Name of the dead-letter queue."
+  value       = aws_sqs_queue.dlq.name
+}
+
+output "dlq_url" {
+  description = "URL of the dead-letter queue."
+  value       = aws_sqs_queue.dlq.url
+}
+
+output "dlq_arn" {
+  description = "ARN of the dead-letter queue."
+  value       = aws_sqs_queue.dlq.arn
+}
+
+# Alarms
+
+output "alarms" {
+  description = "Names of the alarms: dlq_depth (dead-letter queue not empty) and age (oldest message older than its retries)."
+  value = {
+    dlq_depth = aws_cloudwatch_metric_alarm.dlq_depth.alarm_name
+    age       = aws_cloudwatch_metric_alarm.age.alarm_name
+  }
+}

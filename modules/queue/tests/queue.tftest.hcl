@@ -1,0 +1,136 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-west-1" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:111122223333:mock" }
+  }
+}
+
+variables {
+  name               = "orders"
+  visibility_timeout = 60
+  function_timeout   = 10
+}
+
+run "by_default_nobody_may_send_and_nothing_is_lost_unseen" {
+  assert {
+    condition = jsondecode(aws_sqs_queue.this.redrive_policy) == {
+      deadLetterTargetArn = aws_sqs_queue.dlq.arn
+      maxReceiveCount     = 5
+    }
+    error_message = "Redrive policy: ${aws_sqs_queue.this.redrive_policy}"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.dlq.name == "orders-dlq"
+    error_message = "Dead-letter queue: ${aws_sqs_queue.dlq.name}"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.dlq.message_retention_seconds == 1209600
+    error_message = "The dead-letter queue retains for ${aws_sqs_queue.dlq.message_retention_seconds} s, not for 14 days."
+  }
+
+  assert {
+    condition     = aws_sqs_queue.dlq.message_retention_seconds > aws_sqs_queue.this.message_retention_seconds
+    error_message = "A dead-lettered message keeps its enqueue time (SQS-9): retain longer than the queue."
+  }
+
+  assert {
+    condition = jsondecode(aws_sqs_queue.dlq.redrive_allow_policy) == {
+      redrivePermission = "byQueue"
+      sourceQueueArns   = ["arn:aws:sqs:eu-west-1:111122223333:orders"]
+    }
+    error_message = "Redrive allow policy: ${aws_sqs_queue.dlq.redrive_allow_policy}"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(aws_sqs_queue.this.policy).Statement : s.Sid] == ["DenyPlaintext"]
+    error_message = "Policy: ${aws_sqs_queue.this.policy}"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(aws_sqs_queue.dlq.policy).Statement : s.Sid] == ["DenyPlaintext"]
+    error_message = "Policy of the dead-letter queue: ${aws_sqs_queue.dlq.policy}"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.this.sqs_managed_sse_enabled && aws_sqs_queue.dlq.sqs_managed_sse_enabled
+    error_message = "Server-side encryption is off."
+  }
+
+  assert {
+    condition = (
+      aws_cloudwatch_metric_alarm.dlq_depth.metric_name == "ApproximateNumberOfMessagesVisible"
+      && aws_cloudwatch_metric_alarm.dlq_depth.dimensions == tomap({ QueueName = "orders-dlq" })
+      && aws_cloudwatch_metric_alarm.dlq_depth.comparison_operator == "GreaterThanThreshold"
+      && aws_cloudwatch_metric_alarm.dlq_depth.threshold == 0
+      && aws_cloudwatch_metric_alarm.dlq_depth.statistic == "Maximum"
+    )
+    error_message = "The alarm ${aws_cloudwatch_metric_alarm.dlq_depth.alarm_name} does not watch the depth of orders-dlq."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.age.dimensions == tomap({ QueueName = "orders" })
+    error_message = "The alarm ${aws_cloudwatch_metric_alarm.age.alarm_name} does not watch the queue."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.age.threshold == 360
+    error_message = "Threshold: ${aws_cloudwatch_metric_alarm.age.threshold} s, not six times 60 s."
+  }
+}
+
+run "a_named_topic_may_send_and_nothing_else" {
+  variables {
+    sender_topic_arns = ["arn:aws:sns:eu-west-1:111122223333:shop"]
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_sqs_queue.this.policy).Statement : s if s.Effect == "Allow"] == [{
+      Sid       = "AllowTopic"
+      Effect    = "Allow"
+      Principal = { Service = "sns.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = "arn:aws:sqs:eu-west-1:111122223333:orders"
+      Condition = { ArnEquals = { "aws:SourceArn" = "arn:aws:sns:eu-west-1:111122223333:shop" } }
+    }]
+    error_message = "Policy: ${aws_sqs_queue.this.policy}"
+  }
+}
+
+run "refuses_a_visibility_timeout_below_six_function_timeouts" {
+  command = plan
+
+  variables {
+    visibility_timeout = 59
+  }
+
+  expect_failures = [var.visibility_timeout]
+}
+
+run "takes_a_short_visibility_timeout_when_no_function_is_named" {
+  command = plan
+
+  variables {
+    visibility_timeout = 6
+    function_timeout   = null
+  }
+}
+
+run "refuses_a_receive_count_that_sqs_does_not_know" {
+  command = plan
+
+  variables {
+    max_receive_count = 1001
+  }
+
+  expect_failures = [var.max_receive_count]
+}

@@ -1,0 +1,51 @@
+output "topic_arn" {
+  description = "ARN of the topic that orders are published to."
+  value       = aws_sns_topic.orders.arn
+}
+
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "producer"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = merge(
+    { producer = { name = module.producer.name, log_group = module.producer.log_group } },
+    { for consumer, function in module.consumer : consumer => { name = function.name, log_group = function.log_group } },
+  )
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
+  value       = { for consumer, queue in module.queue : consumer => { url = queue.url, dlq_arn = queue.dlq_arn } }
+}
+
+output "consumers" {
+  description = "Per consumer: its function, queue, dead-letter queue, queue of undelivered orders, subscription, event source mapping, log group and alarms."
+  value = { for consumer in keys(local.consumers) : consumer => {
+    function         = module.consumer[consumer].name
+    queue_url        = module.queue[consumer].url
+    queue_arn        = module.queue[consumer].arn
+    dlq_url          = module.queue[consumer].dlq_url
+    dlq_arn          = module.queue[consumer].dlq_arn
+    undelivered_url  = aws_sqs_queue.undelivered[consumer].url
+    undelivered_arn  = aws_sqs_queue.undelivered[consumer].arn
+    subscription_arn = aws_sns_topic_subscription.consumer[consumer].arn
+    mapping_id       = module.consumer[consumer].mapping_id
+    log_group        = module.consumer[consumer].log_group
+    alarms = merge(module.queue[consumer].alarms, module.consumer[consumer].alarms, {
+      undelivered = aws_cloudwatch_metric_alarm.undelivered[consumer].alarm_name
+    })
+  } }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}

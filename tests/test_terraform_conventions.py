@@ -1,0 +1,192 @@
+"""Conventions that hold over every module and pattern: what tflint would check, and the repository's own."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ("main.tf", "variables.tf", "outputs.tf", "versions.tf")
+
+MODULES = sorted(path.parent for path in ROOT.glob("modules/*/main.tf"))
+PATTERNS = sorted(path.parent for path in ROOT.glob("patterns/*/main.tf"))
+# Folders that lack a file must not escape by lacking main.tf: every folder with any Terraform counts.
+FOLDERS = sorted({path.parent for kind in ("modules", "patterns") for path in ROOT.glob(f"{kind}/*/*.tf")})
+
+# Each of them waits 25 s for the queue's attributes to settle, after the queue's own 25 s: write them inline.
+SLOW_RESOURCES = {
+    "aws_sqs_queue_policy",
+    "aws_sqs_queue_redrive_policy",
+    "aws_sqs_queue_redrive_allow_policy",
+}
+
+# A quoted value that ends in "*", as in "*", "sqs:*" or "${arn}:*".
+WILDCARD = re.compile(r'"[^"]*\*"')
+
+
+def name_of(folder: Path) -> str:
+    return str(folder.relative_to(ROOT))
+
+
+each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+each_module = pytest.mark.parametrize("folder", MODULES, ids=name_of)
+each_pattern = pytest.mark.parametrize("folder", PATTERNS, ids=name_of)
+
+
+def unquote(value: Any) -> Any:
+    """python-hcl2 keeps the quotes of labels and strings: drop them, all the way down."""
+    match value:
+        case str():
+            return value.removeprefix('"').removesuffix('"')
+        case list():
+            return [unquote(item) for item in value]
+        case dict():
+            return {unquote(key): unquote(item) for key, item in value.items() if not key.startswith("__")}
+        case _:
+            return value
+
+
+def blocks(folder: Path, kind: str, file: str = "*.tf") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Label and body of each block of a kind; resources and data sources are labelled `type.name`."""
+    for path in sorted(folder.glob(file)):
+        for block in unquote(hcl2.loads(path.read_text())).get(kind, []):
+            for label, body in block.items():
+                if kind in ("resource", "data"):
+                    yield from ((f"{label}.{name}", inner) for name, inner in body.items())
+                else:
+                    yield label, body
+
+
+def unexplained_wildcards(source: str) -> list[int]:
+    """Numbers of the lines with a wildcard and no comment: on the line, or right above its run of wildcard lines."""
+    lines, unexplained, explained = source.splitlines(), [], False
+    for number, line in enumerate(lines, start=1):
+        code, _, comment = line.partition("#")
+        if WILDCARD.search(code):
+            if not (explained or comment):
+                unexplained.append(number)
+        else:
+            explained = not code.strip() and bool(comment)
+    return unexplained
+
+
+def prefix_clashes(names: list[str]) -> list[tuple[str, str]]:
+    """Pairs of which the first name and a hyphen begin the second: their resources could not be told apart."""
+    return [(short, long) for short in names for long in names if long.startswith(f"{short}-")]
+
+
+def test_there_is_something_to_check() -> None:
+    assert MODULES and PATTERNS
+
+
+@each_folder
+def test_the_four_files(folder: Path) -> None:
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    assert not missing, f"{name_of(folder)} lacks {', '.join(missing)}"
+
+
+@each_folder
+def test_variables_are_typed_and_described_in_their_file(folder: Path) -> None:
+    declared = dict(blocks(folder, "variable"))
+    incomplete = [name for name, body in declared.items() if not (body.get("type") and body.get("description"))]
+    assert not incomplete, f"{name_of(folder)}: no type or description: {', '.join(incomplete)}"
+    assert declared.keys() == dict(blocks(folder, "variable", "variables.tf")).keys()
+
+
+@each_folder
+def test_outputs_are_described_in_their_file(folder: Path) -> None:
+    declared = dict(blocks(folder, "output"))
+    incomplete = [name for name, body in declared.items() if not body.get("description")]
+    assert not incomplete, f"{name_of(folder)}: no description: {', '.join(incomplete)}"
+    assert declared.keys() == dict(blocks(folder, "output", "outputs.tf")).keys()
+
+
+@each_folder
+def test_versions_are_required(folder: Path) -> None:
+    settings = [block for block in unquote(hcl2.loads((folder / "versions.tf").read_text())).get("terraform", [])]
+    assert any(block.get("required_version") for block in settings)
+    providers = [provider for block in settings for provider in block.get("required_providers", [])]
+    assert providers, f"{name_of(folder)}/versions.tf has no required_providers"
+    for provider in providers:
+        for name, requirement in provider.items():
+            assert requirement.get("source") and requirement.get("version"), f"{name}: source or version missing"
+
+
+@each_folder
+def test_wildcards_have_their_reason_beside_them(folder: Path) -> None:
+    unexplained = [
+        f"{name_of(path)}:{line}"
+        for path in sorted(folder.glob("*.tf"))
+        for line in unexplained_wildcards(path.read_text())
+    ]
+    assert not unexplained, f"say right above why it has to be a wildcard: {', '.join(unexplained)}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('Action = "sqs:*"', [1]),
+        ('Resource = ["${aws_sqs_queue.this.arn}:*"]', [1]),
+        ('# why\nsid = "a"\nAction = "*"', [3]),
+        ('# why\nAction = "*"\nResource = "*"', []),
+        ('Action = "*" # why', []),
+        ('Action = "sqs:SendMessage"', []),
+    ],
+)
+def test_a_wildcard_is_found_unless_explained(source: str, expected: list[int]) -> None:
+    assert unexplained_wildcards(source) == expected
+
+
+@each_folder
+def test_queue_attributes_are_inline(folder: Path) -> None:
+    slow = [label for label, _ in blocks(folder, "resource") if label.split(".")[0] in SLOW_RESOURCES]
+    assert not slow, f"{name_of(folder)}: 25 s more for each of {', '.join(slow)}; write it into the aws_sqs_queue"
+
+
+@each_module
+def test_a_modules_main_resource_is_named_this(folder: Path) -> None:
+    labels = [label for label, _ in blocks(folder, "resource")]
+    assert any(label.endswith(".this") for label in labels), f"{name_of(folder)} has only {', '.join(labels)}"
+
+
+@each_module
+def test_a_module_leaves_the_provider_to_the_pattern(folder: Path) -> None:
+    assert not list(blocks(folder, "provider"))
+
+
+@each_module
+def test_a_modules_readme_has_usage_and_generated_tables(folder: Path) -> None:
+    readme = (folder / "README.md").read_text()
+    assert "```hcl" in readme
+    assert re.search(r"<!-- BEGIN_TF_DOCS -->.*<!-- END_TF_DOCS -->", readme, re.DOTALL)
+
+
+@each_pattern
+def test_everything_is_tagged_and_the_environment_names_the_endpoint(folder: Path) -> None:
+    providers = dict(blocks(folder, "provider"))
+    tags = {"pattern": folder.name, "deployment": "${var.name}", "managed-by": "terraform"}
+    assert providers == {"aws": {"default_tags": [{"tags": tags}]}}
+
+
+@each_pattern
+def test_a_patterns_default_name_is_its_folder(folder: Path) -> None:
+    assert dict(blocks(folder, "variable"))["name"]["default"] == folder.name
+
+
+@each_pattern
+def test_state_of_an_emulator_and_of_aws_cannot_be_mixed_up(folder: Path) -> None:
+    identity = dict(blocks(folder, "data"))["aws_caller_identity.current"]
+    guards = [guard["condition"] for block in identity.get("lifecycle", []) for guard in block["postcondition"]]
+    for workspaces in ("(local|endpoint)", '"aws"'):
+        assert any(workspaces in guard and "terraform.workspace" in guard for guard in guards), workspaces
+
+
+def test_no_patterns_name_begins_anothers() -> None:
+    assert prefix_clashes([folder.name for folder in PATTERNS]) == []
+
+
+def test_a_clash_of_names_is_found() -> None:
+    assert prefix_clashes(["fanout", "fanout-fifo", "fan"]) == [("fanout", "fanout-fifo")]
