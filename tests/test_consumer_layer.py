@@ -1,0 +1,212 @@
+"""The shared consumer: what it logs, counts and reports for each message of a batch."""
+
+import importlib
+import importlib.metadata
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+POWERTOOLS_LOCK = Path(__file__).parents[1] / "lambdas/powertools/requirements.txt"
+
+
+@dataclass
+class Context:
+    function_name: str = "fanout-billing"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:fanout-billing"
+    aws_request_id: str = "request-1"
+
+
+def sqs_event(*bodies: Any, receive_count: int = 1, attributes: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "messageId": f"m-{index}",
+                "receiptHandle": "handle",
+                "body": body if isinstance(body, str) else json.dumps(body),
+                "attributes": {"ApproximateReceiveCount": str(receive_count)},
+                "messageAttributes": attributes or {},
+                "eventSource": "aws:sqs",
+            }
+            for index, body in enumerate(bodies, start=1)
+        ]
+    }
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "billing")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "fanout")
+    monkeypatch.delitem(sys.modules, "consumer", raising=False)
+    return importlib.import_module("consumer")
+
+
+@pytest.fixture
+def logged(consumer: ModuleType) -> Callable[[], list[dict[str, Any]]]:
+    stream = io.StringIO()
+    consumer.logger.registered_handler.stream = stream
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def parse(body: dict[str, Any]) -> int:
+    return int(body["amount"])
+
+
+def act(amount: int) -> dict[str, Any]:
+    return {"doubled": amount * 2}
+
+
+def metric_documents(stdout: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stdout.splitlines() if '"_aws"' in line]
+
+
+def test_every_outcome_is_one_log_line_with_the_documented_fields(
+    consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    event = sqs_event(
+        {"order_id": "o-1", "amount": 2, "correlation_id": "c-1"},
+        {"order_id": "o-2", "correlation_id": "c-2"},
+        receive_count=3,
+    )
+
+    response = consumer.consume(event, Context(), parse=parse, act=act)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-2"}]}
+    processed, failed = logged()
+    common = {"service": "billing", "receive_count": 3, "function_request_id": "request-1"}
+    for line, expected in [
+        (
+            processed,
+            common
+            | {"level": "INFO", "message": "processed", "doubled": 4}
+            | {"order_id": "o-1", "correlation_id": "c-1", "message_id": "m-1"},
+        ),
+        (
+            failed,
+            common
+            | {"level": "ERROR", "message": "failed", "error_class": "permanent"}
+            | {"error": "PermanentError: malformed message: KeyError: 'amount'"}
+            | {"order_id": "o-2", "correlation_id": "c-2", "message_id": "m-2"},
+        ),
+    ]:
+        assert {name: line.get(name) for name in expected} == expected
+
+
+def test_the_correlation_id_of_the_message_attribute_wins_over_the_body(
+    consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    attributes = {"correlation_id": {"stringValue": "from-attribute", "dataType": "String"}}
+
+    consumer.consume(
+        sqs_event({"amount": 1, "correlation_id": "from-body"}, attributes=attributes), Context(), parse=parse, act=act
+    )
+
+    assert [line["correlation_id"] for line in logged()] == ["from-attribute"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[1]", "TypeError: the body is a JSON list, not an object"),
+        ({}, "KeyError: 'amount'"),
+        ({"amount": "many"}, "ValueError"),
+        ({"amount": None}, "TypeError"),
+        ({"amount": float("inf")}, "OverflowError"),
+    ],
+)
+def test_a_malformed_message_is_permanent(
+    consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]], body: Any, error: str
+) -> None:
+    consumer.consume(sqs_event(body), Context(), parse=parse, act=act)
+
+    (line,) = logged()
+    assert (line["level"], line["error_class"], line["message_id"]) == ("ERROR", "permanent", "m-1")
+    assert line["error"].startswith(f"PermanentError: malformed message: {error}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "level", "error_class"),
+    [
+        ("PermanentError", "ERROR", "permanent"),
+        ("TransientError", "WARNING", "transient"),
+        ("KeyError", "WARNING", "transient"),
+    ],
+)
+def test_an_action_that_fails_is_transient_unless_it_says_otherwise(
+    consumer: ModuleType,
+    logged: Callable[[], list[dict[str, Any]]],
+    raised: str,
+    level: str,
+    error_class: str,
+) -> None:
+    def failing(_: int) -> dict[str, Any]:
+        raise getattr(consumer, raised, KeyError)("stock")
+
+    response = consumer.consume(sqs_event({"amount": 1}), Context(), parse=parse, act=failing)
+
+    (line,) = logged()
+    assert (line["level"], line["error_class"]) == (level, error_class)
+    assert line["error"].startswith(f"{raised}: ")
+    assert "in failing" in line["exception"]
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+
+
+def test_a_batch_that_fails_whole_is_reported_and_not_raised(consumer: ModuleType) -> None:
+    response = consumer.consume(sqs_event({}, "{"), Context(), parse=parse, act=act)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-1"}, {"itemIdentifier": "m-2"}]}
+
+
+def test_failures_of_one_invocation_are_not_reported_again_by_the_next(consumer: ModuleType) -> None:
+    consumer.consume(sqs_event({}), Context(), parse=parse, act=act)
+
+    assert consumer.consume(sqs_event({"amount": 1}), Context(), parse=parse, act=act) == {"batchItemFailures": []}
+
+
+def test_outcomes_are_counted_in_the_embedded_metric_format(
+    consumer: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse_odd(amount: int) -> dict[str, Any]:
+        if amount % 2:
+            raise consumer.TransientError("odd")
+        return {}
+
+    consumer.consume(
+        sqs_event({"amount": 2}, {"amount": 3}, {}, {"amount": 5}, {"amount": 4}),
+        Context(),
+        parse=parse,
+        act=refuse_odd,
+    )
+
+    documents = metric_documents(capsys.readouterr().out)
+    directives = [document["_aws"]["CloudWatchMetrics"][0] for document in documents]
+    assert {directive["Namespace"] for directive in directives} == {"fanout"}
+    assert [
+        (
+            sorted(directive["Dimensions"][0]),
+            document["service"],
+            document.get("error_class"),
+            {metric["Name"]: document[metric["Name"]] for metric in directive["Metrics"]},
+        )
+        for document, directive in zip(documents, directives, strict=True)
+    ] == [
+        (["error_class", "service"], "billing", "transient", {"MessagesFailed": [2.0]}),
+        (["error_class", "service"], "billing", "permanent", {"MessagesFailed": [1.0]}),
+        (["service"], "billing", None, {"MessagesProcessed": [2.0]}),
+    ]
+
+
+def test_the_layer_ships_the_powertools_version_that_these_tests_run_on() -> None:
+    pinned = re.findall(r"^(\S+)==(\S+)", POWERTOOLS_LOCK.read_text(), re.MULTILINE)
+
+    assert {name for name, _ in pinned} == {"aws-lambda-powertools", "jmespath", "typing-extensions"}
+    assert pinned == [(name, importlib.metadata.version(name)) for name, _ in pinned]
