@@ -33,7 +33,7 @@ def test_an_environment_is_used_again_also_after_an_exception(localstack: Instan
 
 
 def test_concurrent_invocations_have_a_process_each(localstack: Instance) -> None:
-    source = "import os, time\ndef handler(event, context):\n    time.sleep(1)\n    return os.getpid()"
+    source = "import os\nfrom time import sleep\ndef handler(event, context):\n    sleep(1)\n    return os.getpid()"
     function = localstack.create_function(source)
 
     def four_at_once() -> set[int]:
@@ -48,7 +48,8 @@ def test_concurrent_invocations_have_a_process_each(localstack: Instance) -> Non
 
 def test_timeout_is_reported_and_resets_the_modules_but_not_the_files(localstack: Instance) -> None:
     source = """
-import os, subprocess, tempfile, time
+import os, subprocess, tempfile
+from time import sleep
 from pathlib import Path
 count = 0
 def handler(event, context):
@@ -57,7 +58,7 @@ def handler(event, context):
     kept = Path(tempfile.gettempdir()) / "kept"
     if event == "sleep":
         kept.write_text(str(subprocess.Popen(["sleep", "60"]).pid))
-        time.sleep(60)
+        sleep(60)
     return count, kept.read_text()
 """
     function = localstack.create_function(source, Timeout=1)
@@ -231,7 +232,7 @@ def handler(event, context):
 
 def test_reserved_concurrency_throttles(localstack: Instance) -> None:
     client = localstack.client("lambda")
-    function = localstack.create_function("import time\ndef handler(event, context): time.sleep(1)")
+    function = localstack.create_function("from time import sleep\ndef handler(event, context): sleep(1)")
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
 
     def outcome(_: int) -> str:

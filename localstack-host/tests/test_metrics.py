@@ -10,7 +10,7 @@ from test_logs import statistics
 
 def test_duration_and_throttles_of_a_function(localstack: Instance) -> None:
     client = localstack.client("lambda")
-    function = localstack.create_function("import time\ndef handler(event, context): time.sleep(0.5)")
+    function = localstack.create_function("from time import sleep\ndef handler(event, context): sleep(0.5)")
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
 
     def invoke(_: int) -> None:

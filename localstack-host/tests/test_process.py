@@ -11,7 +11,7 @@ import psutil
 import pytest
 from conftest import FUNCTION_PYTHON, PYTHON, Instance, free_port, is_running, running, unique, wait_until
 
-WAIT = "import time\ndef handler(event, context): time.sleep({seconds})"
+WAIT = "from time import sleep\ndef handler(event, context): sleep({seconds})"
 
 
 def start_functions(localstack: Instance, count: int) -> list[psutil.Process]:

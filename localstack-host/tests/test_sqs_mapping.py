@@ -9,9 +9,10 @@ from conftest import Instance, wait_until
 
 RECORD = """
 import json, time
+from time import sleep
 def handler(event, context):
     began = time.time()
-    time.sleep({pause})
+    sleep({pause})
     bodies = [record["body"] for record in event["Records"]]
     print(json.dumps({{"bodies": bodies, "began": began, "ended": time.time()}}))
     {then}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ACCOUNT_REGION = "us-east-1"
 INHERITED = ("PATH", "LANG", "DEBUG", "LS_LOG")
-PROVIDERS = ("cloudwatch", "lambda", "logs", "s3", "sqs")
+PROVIDERS = ("cloudwatch", "lambda", "logs", "s3", "sns", "sqs")
 FUNCTION_PYTHON = "LOCALSTACK_HOST_FUNCTION_PYTHON"
 ALARM_SECONDS = "LOCALSTACK_HOST_ALARM_SECONDS"
 

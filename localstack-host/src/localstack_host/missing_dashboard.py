@@ -14,7 +14,9 @@ from localstack.services.cloudwatch.provider_v2 import CloudwatchProvider
 
 
 class MissingDashboards(CloudwatchProvider):
-    def get_dashboard(self, context: RequestContext, dashboard_name: DashboardName, **kwargs: object) -> GetDashboardOutput:
+    def get_dashboard(
+        self, context: RequestContext, dashboard_name: DashboardName, **kwargs: object
+    ) -> GetDashboardOutput:
         if dashboard_name not in self.get_store(context.account_id, context.region).dashboards:
             raise DashboardNotFoundError(f"Dashboard {dashboard_name} does not exist")
         return super().get_dashboard(context, dashboard_name, **kwargs)

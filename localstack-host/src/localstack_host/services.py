@@ -11,9 +11,12 @@ from localstack.services.plugins import Service, aws_provider
 
 @aws_provider(api="cloudwatch", name="host")
 def cloudwatch() -> Service:
-    from localstack.services.cloudwatch.provider_v2 import CloudwatchProvider
-
     from localstack_host import alarms
+    from localstack_host.alarm_tags import TaggedAlarms
+    from localstack_host.missing_dashboard import MissingDashboards
+
+    class CloudwatchProvider(TaggedAlarms, MissingDashboards):
+        pass
 
     alarms.install()
     return Service.for_provider(CloudwatchProvider())
@@ -42,6 +45,13 @@ def s3() -> Service:
     from localstack_host.s3_storage import provider
 
     return Service.for_provider(provider())
+
+
+@aws_provider(api="sns", name="host")
+def sns() -> Service:
+    from localstack_host.subscription_redrive import SnsProvider
+
+    return Service.for_provider(SnsProvider())
 
 
 @aws_provider(api="sqs", name="host")

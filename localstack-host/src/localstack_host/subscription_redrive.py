@@ -26,7 +26,9 @@ class SnsProvider(StockSnsProvider):
         **kwargs: Any,
     ) -> None:
         if attribute_name != "RedrivePolicy" or attribute_value is not None:
-            super().set_subscription_attributes(context, subscription_arn, attribute_name, attribute_value, **kwargs)
+            super().set_subscription_attributes(
+                context, subscription_arn, attribute_name, attribute_value, **kwargs
+            )
             return
         subscription = self.get_store(context.account_id, context.region).subscriptions.get(subscription_arn)
         if subscription is None:
