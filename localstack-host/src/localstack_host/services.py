@@ -24,8 +24,11 @@ def cloudwatch() -> Service:
 
 @aws_provider(api="lambda", name="host")
 def lambda_() -> Service:
-    from localstack_host import lambda_metrics, sqs_mapping
-    from localstack_host.shutdown import LambdaProvider
+    from localstack_host import lambda_metrics, shutdown, sqs_mapping
+    from localstack_host.empty_layers import ListedLayers
+
+    class LambdaProvider(ListedLayers, shutdown.LambdaProvider):
+        pass
 
     lambda_metrics.install()
     sqs_mapping.install()
