@@ -1,0 +1,77 @@
+# The interface of the lab. Every target sets up what it needs; `make help` lists them.
+
+PYTHON ?= python3
+LAB_DIR ?= .lab
+export LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT QUEUE COPY
+export FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
+
+VENV := $(LAB_DIR)/venv
+LAB := PYTHONPATH=.:lambdas/fault_injection/python $(VENV)/bin/python -m lab
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status env build apply send fault heal redrive destroy test lint docs bench clean
+.SILENT:
+
+help:  ## list what there is to type
+	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.installed  ## the lab's own Python environment (every other target does it too)
+
+up: setup  ## start LocalStack (PORT=4566)
+	$(LAB) up
+
+down: setup  ## stop LocalStack; what was deployed on it is gone with it
+	$(LAB) down
+
+status: setup  ## what runs, where, and what is deployed
+	$(LAB) status
+
+env: setup  ## for eval "$(make -s env)": points terraform, aws and boto3 at the target
+	$(LAB) env
+
+build: setup  ## the zips of a pattern: PATTERN=
+	$(LAB) build
+
+apply: setup  ## deploy a pattern: PATTERN= [TARGET=local|endpoint|aws] [YES=1]
+	$(LAB) apply
+
+send: setup  ## send sample events in and follow them: PATTERN= [EVENT=default] [COUNT=1]
+	$(LAB) send
+
+fault: setup  ## break a function: PATTERN= FUNCTION= MODE= [WHEN=] [PROBABILITY=] [RECEIVE_COUNT=] [PARAMETERS=]
+	$(LAB) fault
+
+heal: setup  ## take all faults back: PATTERN=
+	$(LAB) heal
+
+redrive: setup  ## move a dead-letter queue's messages back: PATTERN= QUEUE=
+	$(LAB) redrive
+
+destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [COPY=]
+	$(LAB) destroy
+
+test: setup  ## run the experiments of a pattern, or without PATTERN every test there is: [PATTERN=] [KEEP=1]
+	$(LAB) test
+
+lint: setup  ## ruff, mypy, terraform fmt/validate/test, checkov, tflint
+	$(LAB) lint
+
+docs: setup  ## write the generated parts of the READMEs from code and evidence
+	$(LAB) docs
+
+bench: setup  ## measure what the lab promises: PATTERN=
+	$(LAB) bench
+
+clean:  ## remove everything that the lab made
+	if [ -x $(VENV)/bin/python ]; then $(LAB) clean; fi
+	rm -rf $(LAB_DIR) patterns/*/.terraform patterns/*/.terraform.lock.hcl modules/*/.terraform modules/*/.terraform.lock.hcl
+
+$(VENV)/.installed: requirements.lock
+	command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/"; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")'
+	mkdir -p $(LAB_DIR)/logs
+	echo "… installing the lab's Python packages into $(VENV) (once, about half a minute)"
+	$(PYTHON) -m venv --clear $(VENV) >$(LAB_DIR)/logs/setup.log 2>&1 \
+	  && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock >>$(LAB_DIR)/logs/setup.log 2>&1 \
+	  || { tail -n 12 $(LAB_DIR)/logs/setup.log; echo "The whole log: $(LAB_DIR)/logs/setup.log"; exit 1; }
+	touch $@

@@ -1,0 +1,177 @@
+"""Measures what the lab promises: its own times, with Terraform's fixed waits shown apart."""
+
+import json
+import platform
+import shutil
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.table import Table
+
+from lab import localstack, packages, paths, targets, testing
+from lab.console import console, step
+from lab.deployment import Deployment
+
+WARM_INVOCATIONS = 200
+COLD_INVOCATIONS = 5
+
+
+@dataclass
+class Measurement:
+    """A time in `unit` (s or ms), the part of it that Terraform's provider only waits, and what is promised."""
+
+    what: str
+    value: float
+    unit: str = "s"
+    provider_waits: float = 0.0
+    promised: float | None = None
+
+
+def measure(pattern: str) -> Path:
+    """Measures everything on the running local target, prints a table, and writes it as JSON; returns that file."""
+    target = targets.local()
+    results = [*lifecycle(), *building(pattern), *deploying(pattern, target), *experiments(pattern, target)]
+    table = Table("what", "measured", "of it the provider's waits", "promised", box=None)
+    for result in results:
+        table.add_row(
+            result.what,
+            f"{result.value:.1f} {result.unit}",
+            f"{result.provider_waits:.1f} {result.unit}" if result.provider_waits else "",
+            f"at most {result.promised:g} {result.unit}" if result.promised else "",
+        )
+    console.print(table)
+    machine = {
+        "system": platform.platform(),
+        "cores": psutil.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+    now = datetime.now(UTC)
+    file = paths.LAB / "bench" / f"{pattern}-{now:%Y%m%dT%H%M%SZ}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"date": now.isoformat(), "machine": machine, "results": [asdict(result) for result in results]}
+    file.write_text(json.dumps(content, indent=2) + "\n")
+    console.print(f"As JSON: {paths.shown(file)}")
+    return file
+
+
+def lifecycle() -> Iterator[Measurement]:
+    """Start and stop of a LocalStack of its own."""
+    with tempfile.TemporaryDirectory() as folder, step("measuring start and stop"):
+        lab = localstack.LocalStack(Path(folder), free_port())
+        with timed() as start:
+            instance, _ = lab.start()
+        memory = psutil.Process(instance.pid).memory_info().rss / 1e6
+        with timed() as stop:
+            lab.stop()
+    yield Measurement("LocalStack start", start(), promised=5)
+    yield Measurement("LocalStack stop", stop(), promised=10)
+    yield Measurement("LocalStack memory, idle", memory, "MB")
+
+
+def building(pattern: str) -> Iterator[Measurement]:
+    """The zips, from nothing and again."""
+    with step("measuring builds"):
+        shutil.rmtree(paths.BUILD, ignore_errors=True)
+        with timed() as first:
+            packages.build(pattern)
+        with timed() as again:
+            packages.build(pattern)
+    yield Measurement("build, from nothing", first())
+    yield Measurement("build, nothing changed", again())
+
+
+def deploying(pattern: str, target: targets.Target) -> Iterator[Measurement]:
+    """Apply, apply again, invocations, destroy, on an isolated copy."""
+    copy = Deployment.isolated(pattern, target, {})
+    try:
+        with step("measuring apply") as progress:
+            with timed() as apply:
+                outcome = copy.apply(progress.detail)
+            with timed() as again:
+                copy.apply(progress.detail)
+        yield Measurement("apply", apply(), provider_waits=outcome.sqs_wait_seconds, promised=180)
+        yield Measurement("apply, beyond the provider's waits", apply() - outcome.sqs_wait_seconds, promised=15)
+        yield Measurement("apply, nothing to change", again(), promised=10)
+        with step("measuring invocations"):
+            yield from invocations(copy)
+    finally:
+        with step("measuring destroy") as progress, timed() as destroy:
+            copy.destroy(progress.detail)
+    yield Measurement("destroy, with the proof that nothing is left", destroy())
+
+
+def invocations(copy: Deployment) -> Iterator[Measurement]:
+    """Cold and warm invocations of a consumer with an empty batch, through the fault layer and without it."""
+    client = copy.target.client("lambda")
+    name = next(
+        function["name"] for short, function in copy.outputs["functions"].items() if short != copy.outputs["entry"]
+    )
+
+    def invoke() -> None:
+        answer = client.invoke(FunctionName=name, Payload=b'{"Records": []}')
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def warm_milliseconds() -> float:
+        invoke()
+        times = []
+        for _ in range(WARM_INVOCATIONS):
+            with timed() as one:
+                invoke()
+            times.append(one() * 1000)
+        return statistics.median(times)
+
+    def configure(**settings: Any) -> None:
+        client.update_function_configuration(FunctionName=name, **settings)
+        client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+    cold = []
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    for number in range(COLD_INVOCATIONS):
+        configure(Environment={"Variables": variables | {"COLD_START": str(number)}})
+        with timed() as one:
+            invoke()
+        cold.append(one() * 1000)
+    yield Measurement("cold invocation", statistics.median(cold), "ms")
+    layered = warm_milliseconds()
+    configure(Handler=variables["FAULT_INJECTION_HANDLER"])
+    bare = warm_milliseconds()
+    yield Measurement("warm invocation, without the fault layer", bare, "ms")
+    yield Measurement("warm invocation, through the fault layer", layered, "ms")
+    yield Measurement("warm invocation, the fault layer's share", layered - bare, "ms", promised=3)
+
+
+def experiments(pattern: str, target: targets.Target) -> Iterator[Measurement]:
+    """The pattern's test run, and each of its experiments by itself, from its evidence."""
+    with timed() as whole:
+        testing.run_tests(pattern, target)
+    yield Measurement("test of the pattern, with its deployment", whole(), promised=300)
+    for file in sorted((paths.EVIDENCE / pattern).glob("*.json")):
+        evidence = json.loads(file.read_text())
+        yield Measurement(
+            f"  {evidence['experiment'].removeprefix('test_')}: {evidence['outcome']}", evidence["seconds"]
+        )
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[], float]]:
+    """Yields a function that returns the seconds that the block took."""
+    began = time.perf_counter()
+    ended: list[float] = []
+    yield lambda: (ended[0] if ended else time.perf_counter()) - began
+    ended.append(time.perf_counter())
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,367 @@
+"""The commands behind the Makefile."""
+
+import json
+import shlex
+import signal
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lab import benchmark, faults, localstack, packages, paths, targets, terraform, testing
+from lab import docs as generated
+from lab.console import LabError, console, errors, step
+from lab.deployment import Deployment, check_pattern, deployed, in_workspace
+from lab.targets import Target
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+PatternOption = Annotated[str, typer.Option(envvar="PATTERN", help="Name of a pattern.")]
+TargetOption = Annotated[str, typer.Option(envvar="TARGET", help="local, endpoint or aws.")]
+YesOption = Annotated[bool, typer.Option(envvar="YES", help="Do not ask before creating something on AWS.")]
+
+
+def main() -> None:
+    """Runs a command; an error that the user can act on is shown without a traceback, and ends with status 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: everything is cleaned up
+    try:
+        app()
+    except LabError as error:
+        errors.print(f"[red]✗[/red] {escape(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("Interrupted.")
+        sys.exit(130)
+
+
+@app.command()
+def up() -> None:
+    """Starts the local target."""
+    start_local()
+
+
+@app.command()
+def down() -> None:
+    """Stops the local target; what was deployed on it is gone with it."""
+    with step("stopping LocalStack") as progress:
+        stopped = localstack.default().stop()
+        progress.result = "LocalStack stopped" if stopped else "LocalStack was not running"
+    forget_local()
+
+
+@app.command()
+def status() -> None:
+    """Shows what runs, where, and what is deployed."""
+    lab = localstack.default()
+    if instance := lab.running():
+        state = "ready" if localstack.healthy(instance) else "not answering"
+        functions = len(lab.function_processes())
+        console.print(f"LocalStack {localstack.VERSION} at {instance.url}: {state} (pid {instance.pid})")
+        console.print(f"  {functions} function processes", style="dim")
+        console.print(f"  log: {paths.shown(lab.log)}", style="dim")
+        scale = ", ".join(f"{name.replace('-', ' ')} {seconds}" for name, seconds in localstack.TIME_SCALE.items())
+        console.print(f"  time runs faster than on AWS: {scale}", style="dim")
+    else:
+        console.print("LocalStack is not running: make up")
+    table = Table("pattern", "workspace", box=None)
+    for row in deployed():
+        table.add_row(*row)
+    console.print(table if table.row_count else "Nothing is deployed.")
+
+
+@app.command()
+def env(target: TargetOption = "local") -> None:
+    """Prints shell variables that point terraform, aws and boto3 at the target."""
+    chosen = targets.find(target)
+    if not terraform.users_configuration():
+        terraform.choose_provider_source()
+    for name, value in (chosen.environment() | terraform.automation(chosen.name)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def build(pattern: PatternOption = "") -> None:
+    """Builds a pattern's zips."""
+    with step("building") as progress:
+        progress.result = built(check_pattern(pattern))
+
+
+@app.command()
+def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesOption = False) -> None:
+    """Deploys a pattern."""
+    check_pattern(pattern)
+    terraform.find_executable()
+    deployment = Deployment.of(pattern, ready(target, yes))
+    with step("building") as progress:
+        progress.result = built(pattern)
+    with step("terraform apply") as progress:
+        outcome = deployment.apply(progress.detail)
+        counts = "{add} added, {change} changed, {remove} destroyed".format(**outcome.changes)
+        waits = (
+            f"; {outcome.sqs_wait_seconds:.0f} s of it the provider waiting for queues"
+            if outcome.sqs_wait_seconds
+            else ""
+        )
+        progress.result = f"terraform apply: {counts}{waits}"
+    console.print(f"\n[bold]{pattern}[/bold] is deployed on {deployment.target.name}. Its outputs:")
+    for name, value in deployment.outputs.items():
+        console.print(f"  {name} = {short(value)}", markup=False)
+    console.print(f"\nNext: make send PATTERN={pattern} · make test PATTERN={pattern} · patterns/{pattern}/README.md")
+
+
+@app.command()
+def send(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    event: Annotated[
+        str, typer.Option(envvar="EVENT", help="A file in the pattern's events/, without .json.")
+    ] = "default",
+    count: Annotated[int, typer.Option(envvar="COUNT", min=1, help="How often to send it.")] = 1,
+) -> None:
+    """Sends sample events in, and shows what the functions make of them."""
+    deployment = applied(pattern, target)
+    file = deployment.folder / "events" / f"{event}.json"
+    if not file.exists():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.json")))
+        raise LabError(f"Unknown EVENT={event}. There are: {known}.")
+    began = time.time()
+    sent: set[str] = set()
+    for _ in range(count):
+        answer = deployment.target.client("lambda").invoke(
+            FunctionName=deployment.outputs["functions"][deployment.outputs["entry"]]["name"], Payload=file.read_bytes()
+        )
+        payload = json.load(answer["Payload"])
+        if answer.get("FunctionError"):
+            raise LabError(f"The function {deployment.outputs['entry']} failed: {json.dumps(payload)}")
+        sent |= {item["correlation_id"] for item in payload["published"]}
+        if count == 1:
+            for item in payload["published"]:
+                console.print(f"  sent {item['order_id']}", markup=False)
+    follow(deployment, sent, began)
+
+
+@app.command()
+def fault(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    function: Annotated[str, typer.Option(envvar="FUNCTION")] = "",
+    mode: Annotated[str, typer.Option(envvar="MODE")] = "",
+    when: Annotated[str, typer.Option(envvar="WHEN", help="JMESPath over the payload.")] = "",
+    probability: Annotated[float | None, typer.Option(envvar="PROBABILITY")] = None,
+    receive_count: Annotated[int | None, typer.Option(envvar="RECEIVE_COUNT")] = None,
+    parameters: Annotated[str, typer.Option(envvar="PARAMETERS", help="The mode's own parameters, as JSON.")] = "{}",
+) -> None:
+    """Breaks a function on purpose, until `heal`."""
+    deployment = applied(pattern, target)
+    if function not in deployment.outputs["functions"]:
+        raise LabError(f"Unknown FUNCTION={function}. There are: {', '.join(deployment.outputs['functions'])}.")
+    example = "For example PARAMETERS='{\"seconds\": 2}'."
+    try:
+        more = json.loads(parameters)
+    except ValueError as error:
+        raise LabError(f"PARAMETERS is not JSON: {error}. {example}") from error
+    if not isinstance(more, dict):
+        raise LabError(f"PARAMETERS is not a JSON object: {parameters}. {example}")
+    given = {
+        "function": function,
+        "mode": mode,
+        "when": when,
+        "probability": probability,
+        "receive_count": receive_count,
+    }
+    faults.inject(deployment, {name: value for name, value in given.items() if value not in ("", None)} | more)
+    console.print(
+        f"{len(faults.rules(deployment))} fault rule(s) in force. Take them back: make heal PATTERN={pattern}"
+    )
+
+
+@app.command()
+def heal(pattern: PatternOption = "", target: TargetOption = "local") -> None:
+    """Takes all faults back."""
+    console.print(f"{faults.heal(applied(pattern, target))} fault rule(s) removed.")
+
+
+@app.command()
+def redrive(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    queue: Annotated[str, typer.Option(envvar="QUEUE", help="Whose dead-letter queue to redrive.")] = "",
+) -> None:
+    """Moves a dead-letter queue's messages back to their queue."""
+    deployment = applied(pattern, target)
+    queues = deployment.outputs["queues"]
+    if queue not in queues:
+        raise LabError(f"Unknown QUEUE={queue}. There are: {', '.join(queues)}.")
+    console.print(f"{faults.redrive(deployment, queues[queue]['dlq_arn'])} message(s) moved back to {queue}.")
+
+
+@app.command()
+def destroy(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    copy: Annotated[str, typer.Option(envvar="COPY", help="An isolated copy that was kept.")] = "",
+) -> None:
+    """Destroys a pattern, and proves that nothing is left of it."""
+    check_pattern(pattern)
+    if target == "local" and not localstack.default().running():
+        forget_local()
+        console.print(f"LocalStack is not running, and {pattern} is gone with it.")
+        return
+    chosen = reachable(target)
+    deployment = in_workspace(pattern, f"{chosen.name}-{copy}" if copy else chosen.name, chosen)
+    with step("terraform destroy") as progress:
+        outcome = deployment.destroy(progress.detail)
+        progress.result = (
+            f"terraform destroy: {outcome.changes['remove']} destroyed, and nothing is left of {deployment.name}"
+        )
+
+
+@app.command()
+def test(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    keep: Annotated[bool, typer.Option(envvar="KEEP", help="Keep the isolated copy.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Runs a pattern's experiments on an isolated copy; without a pattern, every test there is."""
+    if pattern:
+        check_pattern(pattern)
+    terraform.find_executable()
+    was_running = localstack.default().running() is not None
+    chosen = ready(target, yes)
+    try:
+        code = testing.run_tests(pattern, chosen)
+    finally:
+        if target == "local" and not was_running and not keep:
+            down()
+    sys.exit(code)
+
+
+@app.command()
+def lint() -> None:
+    """Runs every static check."""
+    sys.exit(testing.run_lint())
+
+
+@app.command()
+def docs() -> None:
+    """Writes the generated parts of the READMEs."""
+    for file in generated.write():
+        console.print(f"wrote {paths.shown(file)}")
+
+
+@app.command()
+def bench(pattern: PatternOption = "fanout") -> None:
+    """Measures what the lab promises."""
+    check_pattern(pattern)
+    start_local()
+    benchmark.measure(pattern)
+
+
+@app.command()
+def clean() -> None:
+    """Stops everything, and refuses to forget what is deployed where it outlives the lab."""
+    outlives = [f"{name} ({workspace})" for name, workspace in deployed() if not workspace.startswith("local")]
+    if outlives:
+        raise LabError(f"Still deployed: {', '.join(outlives)}. Destroy it first, or its state is lost.")
+    down()
+
+
+def start_local() -> None:
+    """Starts the lab's own LocalStack, installing it on first use."""
+    lab = localstack.default()
+    if not lab.running() and lab.outdated():
+        localstack.refuse_taken_port(lab.port)
+        with step("installing LocalStack (once, about half a minute)") as progress:
+            lab.install()
+            progress.result = f"installed LocalStack {localstack.VERSION} in {paths.shown(lab.environments)}"
+    with step("starting LocalStack") as progress:
+        instance, started = lab.start()
+        how = "started" if started else "already runs"
+        progress.result = f"LocalStack {localstack.VERSION} {how} at {instance.url}"
+    if started:
+        forget_local()
+
+
+def forget_local() -> None:
+    """Drops Terraform's state of the local target: a LocalStack that starts is empty."""
+    for pattern, workspace in deployed("local"):
+        in_workspace(pattern, workspace, targets.local()).terraform.forget()
+
+
+def ready(name: str, yes: bool) -> Target:
+    """The target, started where it is local, and agreed to where it costs money."""
+    target = targets.find(name)
+    if name == "local":
+        start_local()
+    elif name == "endpoint":
+        target.identity()
+    else:
+        console.print(f"AWS account {target.identity()}, region {target.region}. What is created there costs money.")
+        if not yes and not (sys.stdin.isatty() and typer.confirm("Go on?")):
+            raise LabError("Nothing was created. YES=1 answers the question.")
+    return target
+
+
+def reachable(name: str) -> Target:
+    """The target, which must answer."""
+    target = targets.find(name)
+    if name == "local" and not localstack.default().running():
+        raise LabError("LocalStack is not running, and nothing is deployed on it: make apply PATTERN=<name>")
+    target.identity()
+    return target
+
+
+def applied(pattern: str, target: str) -> Deployment:
+    """The copy that `make apply` made, on a target that must answer."""
+    check_pattern(pattern)
+    return Deployment.of(pattern, reachable(target))
+
+
+def built(pattern: str) -> str:
+    count = len(packages.build(pattern))
+    return f"built {count} zips in {paths.shown(paths.BUILD)}"
+
+
+def follow(deployment: Deployment, correlation_ids: set[str], began: float, quiet_seconds: float = 2.0) -> None:
+    """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while."""
+    logs = deployment.target.client("logs")
+    seen: set[str] = set()
+    counts: dict[str, int] = {}
+    latest = time.monotonic()
+    patience = quiet_seconds if deployment.target.endpoint else 10 * quiet_seconds
+    while time.monotonic() - latest < patience:
+        for name, function in deployment.outputs["functions"].items():
+            pages = logs.get_paginator("filter_log_events")
+            for page in pages.paginate(logGroupName=function["log_group"], startTime=int(began * 1000)):
+                for event in page["events"]:
+                    line = parsed(event["message"])
+                    if event["eventId"] in seen or line.get("correlation_id") not in correlation_ids:
+                        continue
+                    seen.add(event["eventId"])
+                    latest = time.monotonic()
+                    if line.get("message") not in ("processed", "failed"):
+                        continue
+                    counts[f"{name} {line['message']}"] = counts.get(f"{name} {line['message']}", 0) + 1
+                    if len(seen) <= 30:
+                        error = f": {line['error']}" if "error" in line else ""
+                        console.print(f"  {name} {line['message']} {line.get('order_id')}{error}", markup=False)
+        time.sleep(0.2)
+    summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
+    console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 90 else f"{text[:87]}..."

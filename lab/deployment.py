@@ -1,0 +1,161 @@
+"""A deployed copy of a pattern: apply it, read its outputs, destroy it, and prove that nothing is left."""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from lab import packages, paths
+from lab.console import LabError
+from lab.targets import Target
+from lab.terraform import Outcome, Terraform
+
+# AWS removes a queue from its lists up to 60 s after it is deleted:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
+GONE_WITHIN_SECONDS = 90
+
+
+def patterns() -> list[str]:
+    """The names of the patterns."""
+    return sorted(folder.parent.name for folder in paths.PATTERNS.glob("*/main.tf"))
+
+
+def check_pattern(name: str) -> str:
+    """The name itself. Raises LabError, listing the patterns, when there is none of that name."""
+    if name not in patterns():
+        wrong = f"Unknown PATTERN={name}." if name else "Which pattern? Say PATTERN=<name>."
+        raise LabError(f"{wrong} There are: {', '.join(patterns())}.")
+    return name
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One copy of a pattern on a target. `name` prefixes everything that it consists of.
+
+    The copy that `make apply` makes has the pattern's name; an isolated copy for experiments has a name of its own,
+    and a workspace of its own.
+    """
+
+    pattern: str
+    target: Target
+    name: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pattern: str, target: Target) -> "Deployment":
+        """The copy that `make apply` makes."""
+        return cls(check_pattern(pattern), target, pattern)
+
+    @classmethod
+    def isolated(cls, pattern: str, target: Target, variables: dict[str, str]) -> "Deployment":
+        """A new copy under a random name, which shares nothing with any other."""
+        return cls(check_pattern(pattern), target, f"t{secrets.token_hex(3)}-{pattern}", variables)
+
+    @property
+    def workspace(self) -> str:
+        if self.name == self.pattern:
+            return self.target.name
+        return f"{self.target.name}-{self.name.removesuffix(f'-{self.pattern}')}"
+
+    @property
+    def folder(self) -> Path:
+        return paths.PATTERNS / self.pattern
+
+    @cached_property
+    def terraform(self) -> Terraform:
+        return Terraform(self.folder, self.workspace, self.target.environment())
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """Terraform's outputs. Raises LabError when the copy is not deployed."""
+        outputs = self.terraform.outputs()
+        if not outputs:
+            raise LabError(f"{self.name} is not deployed on {self.target.name}: make apply PATTERN={self.pattern}")
+        return outputs
+
+    def apply(self, show: Callable[[str], None]) -> Outcome:
+        """Builds, initialises and applies."""
+        packages.build(self.pattern)
+        self.terraform.init()
+        outcome = self.terraform.apply(self._arguments, show)
+        self.__dict__.pop("outputs", None)
+        return outcome
+
+    def destroy(self, show: Callable[[str], None]) -> Outcome:
+        """Destroys it and proves it. Raises LabError, listing what is left, when something is."""
+        packages.build(self.pattern)  # Terraform reads the zips' hashes, also to destroy
+        self.terraform.init()
+        outcome = self.terraform.destroy(self._arguments, show)
+        show("looking for anything left")
+        if left := self.wait_until_gone():
+            listed = "\n".join(f"  {resource}" for resource in left)
+            raise LabError(f"Destroyed, but this is left of {self.name} on {self.target.name}:\n{listed}")
+        self.terraform.forget()
+        return outcome
+
+    def wait_until_gone(self) -> list[str]:
+        """What is still there of this copy once AWS has had time to forget it: empty, if all went well."""
+        seconds = GONE_WITHIN_SECONDS if self.target.endpoint is None else 3
+        wait = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+        try:
+            return list(wait(lambda: sorted(leftovers(self.target, self.name))))
+        except RetryError as error:
+            return list(error.last_attempt.result())
+
+    @property
+    def _arguments(self) -> dict[str, str]:
+        # relative, as the variable's default is: a plain `terraform plan` in the folder must see no difference
+        return {"name": self.name, "build_dir": os.path.relpath(paths.BUILD, self.folder), **self.variables}
+
+
+def deployed(target_name: str | None = None) -> Iterator[tuple[str, str]]:
+    """(pattern, workspace) of every copy of which Terraform holds state, on one target or on all."""
+    for state in sorted(paths.STATE.glob("*/*/terraform.tfstate")):
+        workspace = state.parent.name
+        if target_name is None or workspace == target_name or workspace.startswith(f"{target_name}-"):
+            yield state.parent.parent.name, workspace
+
+
+def in_workspace(pattern: str, workspace: str, target: Target) -> Deployment:
+    """The copy whose state a workspace holds."""
+    run_id = workspace.removeprefix(target.name).removeprefix("-")
+    return Deployment(pattern, target, f"{run_id}-{pattern}" if run_id else pattern)
+
+
+def leftovers(target: Target, name: str) -> Iterator[str]:
+    """Everything on the target that is named or tagged after the deployment `name`, as `kind name`."""
+    named = re.compile(rf"(^|[/:]){re.escape(name)}($|[-/:.])")
+
+    def listed(service: str, operation: str, key: str, field: str | None = None, **arguments: Any) -> Iterator[str]:
+        client = target.client(service)
+        for page in client.get_paginator(operation).paginate(**arguments):
+            for item in page.get(key, []):
+                yield item if field is None else item[field]
+
+    kinds = {
+        "queue": listed("sqs", "list_queues", "QueueUrls"),
+        "topic": listed("sns", "list_topics", "Topics", "TopicArn"),
+        "subscription": listed("sns", "list_subscriptions", "Subscriptions", "TopicArn"),
+        "function": listed("lambda", "list_functions", "Functions", "FunctionName"),
+        "layer": listed("lambda", "list_layers", "Layers", "LayerName"),
+        "event source mapping": listed("lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
+        "role": listed("iam", "list_roles", "Roles", "RoleName"),
+        "alarm": listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        "dashboard": listed("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
+        "log group": listed("logs", "describe_log_groups", "logGroups", "logGroupName"),
+        "parameter": listed("ssm", "describe_parameters", "Parameters", "Name"),
+        "tagged": listed(
+            "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", "ResourceARN",
+            TagFilters=[{"Key": "deployment", "Values": [name]}],
+        ),
+    }  # fmt: skip
+    for kind, resources in kinds.items():
+        for resource in resources:
+            if kind == "tagged" or named.search(resource):
+                yield f"{kind} {resource}"

@@ -1,0 +1,131 @@
+"""The generated parts of the READMEs: failure tables from experiments and their evidence, modules' interfaces."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+from lab import paths, targets
+from lab.deployment import patterns
+from lab.experiment import claim
+
+FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
+INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
+GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
+
+
+def write() -> Iterator[Path]:
+    """Writes every generated part; yields the files that changed."""
+    for file, (markers, content) in parts().items():
+        before = file.read_text()
+        after = between(before, markers, content)
+        if after != before:
+            file.write_text(after)
+            yield file
+
+
+def parts() -> dict[Path, tuple[tuple[str, str], str]]:
+    """The markers and the content of every generated part, by file."""
+    wanted = {paths.PATTERNS / name / "README.md": (FAILURES, failures(name)) for name in patterns()}
+    for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
+        wanted[folder / "README.md"] = (INTERFACE, interface(folder))
+    wanted[paths.ROOT / "docs/gaps.md"] = (GAPS, gaps())
+    return wanted
+
+
+def between(text: str, markers: tuple[str, str], content: str) -> str:
+    """The text with what stands between the markers replaced. Raises ValueError when they are missing."""
+    begin, end = text.index(markers[0]) + len(markers[0]), text.index(markers[1])
+    return f"{text[:begin]}\n{content}\n{text[end:]}"
+
+
+def experiments(pattern: str) -> list[Callable[..., Any]]:
+    """A pattern's experiments, in the order of the file."""
+    file = paths.PATTERNS / pattern / "tests/test_failures.py"
+    spec = importlib.util.spec_from_file_location(f"{pattern}_failures".replace("-", "_"), file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [
+        value for value in vars(module).values() if getattr(value, "pytestmark", None) and mark(value, "experiment")
+    ]
+
+
+def mark(function: Callable[..., Any], name: str) -> Any:
+    """A function's pytest mark of that name, or None."""
+    return next((mark for mark in getattr(function, "pytestmark", []) if mark.name == name), None)
+
+
+def failures(pattern: str) -> str:
+    """A README's table of failures: one row per experiment, what it showed taken from its last evidence."""
+    rows = ["| Failure | What happens | Rests on | Experiment | Observed |", "|---|---|---|---|---|"]
+    for function in experiments(pattern):
+        experiment = mark(function, "experiment")
+        semantics = ", ".join(f"[{id}](../../docs/semantics.md#{id.lower()})" for id in experiment.args)
+        name = function.__name__
+        rows.append(
+            f"| {experiment.kwargs['failure']} | {claim(function)} | {semantics} "
+            f"| [`{name.removeprefix('test_')}`](tests/test_failures.py) | {observed(pattern, name)} |"
+        )
+    return "\n".join(rows)
+
+
+def observed(pattern: str, experiment: str) -> str:
+    """What the last run of an experiment showed, with target and date."""
+    file = paths.EVIDENCE / pattern / f"{experiment}.json"
+    if not file.exists():
+        return "not run yet"
+    evidence = json.loads(file.read_text())
+    where = f"{evidence['target']['version']}, {evidence['date'][:10]}"
+    if evidence["outcome"] == "known gap":
+        return f"cannot be shown ({where}): [known gap](../../docs/gaps.md)"
+    return f"{evidence['observed'] if evidence['outcome'] == 'passed' else evidence['outcome']} ({where})"
+
+
+def interface(folder: Path) -> str:
+    """A module's inputs and outputs as tables."""
+    rows = ["| Input | Type | Default | Description |", "|---|---|---|---|"]
+    for name, variable in _blocks(folder / "variables.tf", "variable"):
+        default = f"`{json.dumps(_unquoted(variable['default']))}`" if "default" in variable else "required"
+        rows.append(f"| `{name}` | `{_type(variable['type'])}` | {default} | {_text(variable['description'])} |")
+    rows += ["", "| Output | Description |", "|---|---|"]
+    rows += [
+        f"| `{name}` | {_text(output['description'])} |" for name, output in _blocks(folder / "outputs.tf", "output")
+    ]
+    return "\n".join(rows)
+
+
+def gaps() -> str:
+    """The table of what the targets are known not to show."""
+    rows = ["| Gap | Target | Semantic | What happens instead | Why |", "|---|---|---|---|---|"]
+    for gap in targets.known_gaps():
+        semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})"
+        rows.append(f"| `{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |")
+    return "\n".join(rows)
+
+
+def _blocks(file: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for block in hcl2.loads(file.read_text()).get(kind, []):
+        for name, content in block.items():
+            yield name.strip('"'), content
+
+
+def _type(value: str) -> str:
+    return re.sub(r"\s+", " ", value.removeprefix("${").removesuffix("}")).replace("|", "\\|")
+
+
+def _text(value: str) -> str:
+    return " ".join(value.strip('"').split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _unquoted(value: Any) -> Any:
+    """A literal without the quotes that hcl2 leaves on strings."""
+    if isinstance(value, list):
+        return [_unquoted(item) for item in value]
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
+    return value.removeprefix('"').removesuffix('"') if isinstance(value, str) else value

@@ -1,0 +1,171 @@
+"""Breaks a deployment on purpose, and mends it: rules for the fault layer, and faults of the infrastructure.
+
+Every infrastructure fault is a context manager that undoes itself, also when the block fails.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, dump, parse
+from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
+
+from lab.console import LabError
+from lab.deployment import Deployment
+
+SETTLE_SECONDS = 60
+
+
+def rules(deployment: Deployment) -> list[dict[str, Any]]:
+    """The fault rules in force."""
+    value = deployment.target.client("ssm").get_parameter(Name=_parameter(deployment))["Parameter"]["Value"]
+    return list(json.loads(value)["rules"])
+
+
+def inject(deployment: Deployment, rule: dict[str, Any]) -> None:
+    """Adds a rule (its fields: lambdas/fault_injection) and returns once every warm function has it.
+
+    Raises LabError when the rule is invalid; nothing is stored then.
+    """
+    store(deployment, [*rules(deployment), rule])
+
+
+def heal(deployment: Deployment) -> int:
+    """Removes all rules, and returns how many there were, once every warm function knows."""
+    removed = len(rules(deployment))
+    if removed:
+        store(deployment, [])
+    return removed
+
+
+def store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
+    """Replaces the rules, and returns once no function can still act on the old ones."""
+    try:
+        value = dump(parse(json.dumps({"rules": wanted})))
+    except InvalidRule as error:
+        raise LabError(f"Invalid fault rule: {error}") from error
+    deployment.target.client("ssm").put_parameter(Name=_parameter(deployment), Value=value, Overwrite=True)
+    # A function re-reads the rules when its copy is this old; nothing outside it can see when it did.
+    time.sleep(FAULT_RULES_TTL_SECONDS)
+
+
+@contextmanager
+def fault(deployment: Deployment, **rule: Any) -> Iterator[None]:
+    """A rule in force for the length of a block."""
+    before = rules(deployment)
+    store(deployment, [*before, rule])
+    try:
+        yield
+    finally:
+        store(deployment, before)
+
+
+@contextmanager
+def paused(deployment: Deployment, mapping: str) -> Iterator[None]:
+    """A consumer that is down: its event source mapping (a UUID) is disabled for the length of a block."""
+    _switch(deployment, mapping, False)
+    try:
+        yield
+    finally:
+        _switch(deployment, mapping, True)
+
+
+@contextmanager
+def throttled(deployment: Deployment, function: str, concurrency: int = 0) -> Iterator[None]:
+    """A function throttled by its reserved concurrency for the length of a block."""
+    client = deployment.target.client("lambda")
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=concurrency)
+    try:
+        yield
+    finally:
+        client.delete_function_concurrency(FunctionName=function)
+
+
+@contextmanager
+def queue_policy_revoked(deployment: Deployment, queue_url: str) -> Iterator[None]:
+    """A queue to which nobody may send for the length of a block."""
+    sqs = deployment.target.client("sqs")
+    policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["Policy"])["Attributes"]["Policy"]
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": ""})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
+
+
+@contextmanager
+def queue_deleted(deployment: Deployment, queue_url: str) -> Iterator[None]:
+    """A queue that is gone for the length of a block, with every message in it; afterwards it exists again, empty."""
+    sqs = deployment.target.client("sqs")
+    kept = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    tags = sqs.list_queue_tags(QueueUrl=queue_url).get("Tags", {})
+    settable = {name: value for name, value in kept.items() if name in _SETTABLE}
+    sqs.delete_queue(QueueUrl=queue_url)
+    try:
+        yield
+    finally:
+        create = Retrying(  # AWS refuses the name of a deleted queue for 60 s (API_DeleteQueue)
+            stop=stop_after_delay(70),
+            wait=wait_fixed(2),
+            retry=retry_if_exception(lambda error: "QueueDeletedRecently" in str(error)),
+            reraise=True,
+        )
+        create(sqs.create_queue, QueueName=queue_url.rsplit("/", 1)[1], Attributes=settable, tags=tags)
+
+
+@contextmanager
+def no_dead_letter_queue(deployment: Deployment, subscription: str) -> Iterator[None]:
+    """An SNS subscription without its dead-letter queue for the length of a block."""
+    sns = deployment.target.client("sns")
+    attributes = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+
+    named = {"SubscriptionArn": subscription, "AttributeName": "RedrivePolicy"}
+    sns.set_subscription_attributes(**named)  # no value removes it; SNS refuses an empty one
+    try:
+        yield
+    finally:
+        sns.set_subscription_attributes(**named, AttributeValue=attributes["RedrivePolicy"])
+
+
+def redrive(deployment: Deployment, dead_letter_queue_arn: str) -> int:
+    """Moves a dead-letter queue's messages back to where they came from; returns how many were moved.
+
+    Raises LabError when the move does not finish. AWS moves at most 500 messages a second (SQS-14).
+    """
+    sqs = deployment.target.client("sqs")
+    sqs.start_message_move_task(SourceArn=dead_letter_queue_arn)
+    running = Retrying(
+        stop=stop_after_delay(SETTLE_SECONDS),
+        wait=wait_fixed(0.2),
+        retry=retry_if_result(lambda t: t["Status"] == "RUNNING"),
+    )
+    task = running(lambda: sqs.list_message_move_tasks(SourceArn=dead_letter_queue_arn)["Results"][0])
+    if task["Status"] != "COMPLETED":
+        raise LabError(f"The redrive of {dead_letter_queue_arn} is {task['Status']}: {task.get('FailureReason', '')}")
+    return int(task["ApproximateNumberOfMessagesMoved"])
+
+
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
+_SETTABLE = {
+    "DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "Policy", "ReceiveMessageWaitTimeSeconds",
+    "VisibilityTimeout", "RedrivePolicy", "RedriveAllowPolicy", "SqsManagedSseEnabled",
+}  # fmt: skip
+
+
+def _switch(deployment: Deployment, mapping: str, enabled: bool) -> None:
+    client = deployment.target.client("lambda")
+    client.update_event_source_mapping(UUID=mapping, Enabled=enabled)
+    wanted = "Enabled" if enabled else "Disabled"
+    settled = Retrying(
+        stop=stop_after_delay(SETTLE_SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda s: s != wanted)
+    )
+    settled(lambda: client.get_event_source_mapping(UUID=mapping)["State"])
+
+
+def _parameter(deployment: Deployment) -> str:
+    name = deployment.outputs["faults_parameter"]
+    if not name:
+        raise LabError(f"{deployment.name} was deployed with fault_injection = false: it has no fault rules.")
+    return str(name)

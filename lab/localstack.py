@@ -1,0 +1,252 @@
+"""The local target's LocalStack: installed on first use, one process in the background, stopped without a trace."""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import urllib3
+from filelock import FileLock
+
+from lab import paths
+from lab.console import LabError, run, tail
+
+VERSION = "4.14.0"
+DEFAULT_PORT = 4566
+READY_SECONDS = 60
+STOP_SECONDS = 8  # then it is killed; `down` promises 10 s in all
+
+# Local time runs faster in three places, so that an experiment does not wait minutes for a state to change.
+# `make status` shows them. AWS: metric alarms are evaluated every minute, SQS metrics published every minute,
+# failed asynchronous invocations retried after one and after two minutes.
+TIME_SCALE = {"alarm-seconds": 5, "metric-seconds": 2, "async-retry-seconds": 2}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A running LocalStack: process id, the process's start time (seconds since the epoch), and port."""
+
+    pid: int
+    created: float
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """LocalStack with its data in `folder` and its Python environments in `environments`.
+
+    Two of them run side by side when their folders and ports differ.
+    """
+
+    folder: Path
+    port: int = DEFAULT_PORT
+    environments: Path = paths.LAB / "localstack"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "localstack.log"
+
+    def running(self) -> Instance | None:
+        """The instance that the pid file names, if its process is still the one that wrote it."""
+        try:
+            saved = Instance(**json.loads(self._pid_file.read_text()))
+            process = psutil.Process(saved.pid)
+            alive = process.create_time() == saved.created and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
+            return None
+        return saved if alive else None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that runs LocalStack."""
+        return self.environments / "env/bin/python"
+
+    @property
+    def function_python(self) -> Path:
+        """The interpreter that runs the functions: another, so that none can import LocalStack by accident."""
+        return self.environments / "functions/bin/python"
+
+    def outdated(self) -> bool:
+        """Whether an environment is missing, or made from another lock file."""
+        return any(_stamp(folder) != wanted for folder, wanted, *_ in self._wanted())
+
+    def install(self) -> None:
+        """Creates the environments that are missing or outdated; with none, it does not touch the network."""
+        self.environments.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.environments / ".lock"), ThreadPoolExecutor() as pool:
+            jobs = [pool.submit(_install, *job) for job in self._wanted() if _stamp(job[0]) != job[1]]
+            for job in jobs:
+                job.result()
+
+    def start(self) -> tuple[Instance, bool]:
+        """Starts it and waits until it answers. Returns the instance, and whether it was started just now.
+
+        Raises LabError when the port is taken, when it runs on another port, or when it does not start.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.folder / ".lock"):
+            if instance := self.running():
+                if instance.port != self.port:
+                    raise LabError(
+                        f"LocalStack already runs on port {instance.port} (pid {instance.pid}) with its data in "
+                        f"{paths.shown(self.folder)}. `make down` ends it; another LAB_DIR runs a second one."
+                    )
+                return instance, False
+            self._remove_leftovers()
+            refuse_taken_port(self.port)
+            self.install()
+            return self._launch(), True
+
+    def stop(self) -> bool:
+        """Ends it and every function process; True if it was running."""
+        instance = self.running()
+        if instance:
+            process = psutil.Process(instance.pid)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    process.kill()
+                    process.wait(2)
+        self._remove_leftovers()
+        return instance is not None
+
+    def function_processes(self) -> list[psutil.Process]:
+        """The processes of Lambda functions that belong to this folder, also when their LocalStack is gone."""
+        mine = str(self.folder.resolve()) + os.sep
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("LAMBDA_TASK_ROOT", "").startswith(mine):
+                    found.append(process)
+        return found
+
+    def _wanted(self) -> list[tuple[Path, str, Path, bool]]:
+        """(environment, hash of what it is made from, lock file, whether the extension goes into it)"""
+        source = paths.LOCALSTACK_HOST
+        wanted = []
+        for name, lock, extension in (("env", "requirements.lock", True), ("functions", "functions.lock", False)):
+            inputs = [source / lock, *([source / "pyproject.toml"] if extension else [])]
+            content = b"".join(file.read_bytes() for file in inputs) + str(source).encode()
+            wanted.append((self.environments / name, hashlib.sha256(content).hexdigest(), source / lock, extension))
+        return wanted
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "localstack.pid"
+
+    def _remove_leftovers(self) -> None:
+        """Ends what a killed LocalStack left, and removes its stale pid file."""
+        processes = self.function_processes()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=2)
+        self._pid_file.unlink(missing_ok=True)
+
+    def _launch(self) -> Instance:
+        command = [
+            *(str(self.python), "-m", "localstack_host"),
+            *("--port", str(self.port), "--dir", str(self.folder)),
+            *("--function-python", str(self.function_python)),
+            *(f"--{name}={seconds}" for name, seconds in TIME_SCALE.items()),
+        ]
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        instance = Instance(process.pid, psutil.Process(process.pid).create_time(), self.port)
+        self._pid_file.write_text(json.dumps(instance.__dict__))
+        try:
+            deadline = time.monotonic() + READY_SECONDS
+            while process.poll() is None and time.monotonic() < deadline:
+                if healthy(instance):
+                    return instance
+                time.sleep(0.05)
+        except BaseException:
+            self.stop()
+            raise
+        self.stop()
+        raise LabError(
+            f"LocalStack did not start on port {self.port}. The end of its log:\n{tail(self.log)}\n"
+            f"The whole log: {paths.shown(self.log)}"
+        )
+
+
+def default() -> LocalStack:
+    """The lab's own LocalStack. Its port is that of the running instance, else `PORT`, else 4566."""
+    folder = paths.LAB / "localstack" / "data"
+    wanted = os.environ.get("PORT")
+    if wanted and not (wanted.isdigit() and 0 < int(wanted) < 65536):
+        raise LabError(f"PORT={wanted} is not a port number (1 to 65535).")
+    running = LocalStack(folder).running()
+    return LocalStack(folder, int(wanted) if wanted else running.port if running else DEFAULT_PORT)
+
+
+def healthy(instance: Instance) -> bool:
+    """Whether the instance answers its health check within two seconds."""
+    try:
+        answer = urllib3.PoolManager().request("GET", f"{instance.url}/_localstack/health", timeout=2.0, retries=False)
+    except urllib3.exceptions.HTTPError:
+        return False
+    return answer.status == 200
+
+
+def refuse_taken_port(port: int) -> None:
+    """Raises LabError, naming the process where the operating system tells it, when something listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            return
+        except OSError:
+            pass
+    who = next(_listeners(port), "a process of another user")
+    raise LabError(f"Port {port} is in use by {who}. End it, or choose another port: make up PORT={port + 11}")
+
+
+def _listeners(port: int) -> Iterator[str]:
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error, OSError):
+            for connection in process.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    yield f"{process.info['name']} (pid {process.pid})"
+
+
+def _install(environment: Path, stamp: str, lock: Path, extension: bool) -> None:
+    log = paths.LOGS / f"install-{environment.name}.log"
+    run([sys.executable, "-m", "venv", "--clear", str(environment)], log)
+    pip = [
+        str(environment / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]
+    run([*pip, "--require-hashes", "-r", str(lock)], log)
+    if extension:
+        run([*pip, "--no-build-isolation", "--editable", str(paths.LOCALSTACK_HOST)], log)
+    (environment / ".installed").write_text(stamp)
+
+
+def _stamp(environment: Path) -> str:
+    """What an environment was made from, as a hash; empty when it was not finished."""
+    file = environment / ".installed"
+    return file.read_text() if file.exists() else ""

@@ -1,0 +1,119 @@
+"""Where a pattern is deployed: an endpoint, credentials, a region, and what it is known not to show."""
+
+import os
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+from localstack_client.config import get_service_endpoint
+
+from lab import localstack, paths
+from lab.console import LabError
+
+EMULATED_ACCOUNT = "000000000000"
+_PLACEHOLDER = "test"  # LocalStack takes any credentials; these are no secret
+
+
+@dataclass(frozen=True)
+class Target:
+    """One place to deploy to; `endpoint` is None for AWS itself."""
+
+    name: str
+    version: str
+    endpoint: str | None
+    region: str
+    access_key: str | None = None
+
+    @cached_property
+    def _session(self) -> Any:
+        if self.access_key:
+            return boto3.Session(self.access_key, self.access_key, region_name=self.region)
+        return boto3.Session(region_name=self.region)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for this target."""
+        settings = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=50)
+        return self._session.client(service, endpoint_url=self.endpoint, config=settings)
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point Terraform, the AWS CLI and boto3 at this target."""
+        variables = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        if self.access_key:
+            variables |= {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.access_key}
+        if self.endpoint:
+            variables["AWS_ENDPOINT_URL"] = self.endpoint
+        return variables
+
+    def identity(self) -> str:
+        """The account id that the credentials belong to. Raises LabError when nobody answers or accepts them."""
+        try:
+            return str(self.client("sts").get_caller_identity()["Account"])
+        except (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError) as error:
+            where = f"at {self.endpoint}. Start it, or set AWS_ENDPOINT_URL" if self.endpoint else f"from AWS: {error}"
+            raise LabError(f"Nothing answers {where}.") from error
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise LabError(f"The target {self.name} does not accept your credentials: {error}") from error
+
+    @cached_property
+    def gaps(self) -> dict[str, "Gap"]:
+        """What this target is known not to show, by gap id."""
+        return {gap.id: gap for gap in known_gaps() if gap.target == self.name}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A semantic that a target does not show: an entry of `lab/gaps.toml`."""
+
+    id: str
+    target: str
+    version: str
+    semantic: str
+    instead: str
+    reason: str
+
+
+def known_gaps() -> list[Gap]:
+    """The table of gaps."""
+    return [Gap(**entry) for entry in tomllib.loads((paths.ROOT / "lab/gaps.toml").read_text())["gap"]]
+
+
+def local() -> Target:
+    """The lab's own LocalStack; it need not be running."""
+    url = f"http://127.0.0.1:{localstack.default().port}"
+    return Target("local", f"LocalStack {localstack.VERSION}", url, "us-east-1", _PLACEHOLDER)
+
+
+def endpoint() -> Target:
+    """Whatever answers at AWS_ENDPOINT_URL, by default http://localhost:4566."""
+    url = get_service_endpoint("sts")
+    return Target("endpoint", str(url), url, os.environ.get("AWS_REGION", "us-east-1"), _PLACEHOLDER)
+
+
+def aws() -> Target:
+    """AWS itself, with the ambient credentials. Raises LabError when there are none, or no region."""
+    try:
+        session = boto3.Session()
+        credentials = session.get_credentials()
+    except botocore.exceptions.BotoCoreError as error:
+        raise LabError(f"Your AWS configuration cannot be used: {error}. Check AWS_PROFILE.") from error
+    if credentials is None:
+        raise LabError("No AWS credentials found. Run `aws sso login` or set AWS_PROFILE, then try again.")
+    region = os.environ.get("AWS_REGION") or session.region_name  # boto3 reads AWS_DEFAULT_REGION only
+    if not region:
+        raise LabError("No AWS region is set. Set AWS_REGION, for example AWS_REGION=eu-central-1.")
+    return Target("aws", "AWS", None, region)
+
+
+TARGETS: dict[str, Callable[[], Target]] = {"local": local, "endpoint": endpoint, "aws": aws}
+
+
+def find(name: str) -> Target:
+    """The target of that name. Raises LabError when there is none."""
+    if name not in TARGETS:
+        raise LabError(f"Unknown TARGET={name}. There are: {', '.join(TARGETS)}.")
+    return TARGETS[name]()

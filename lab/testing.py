@@ -1,0 +1,53 @@
+"""Runs pytest: a pattern's experiments, everything, or the static checks; and cleans up whatever a run left."""
+
+import os
+import subprocess
+import sys
+
+from lab import localstack, paths
+from lab.console import console, step
+from lab.deployment import deployed, in_workspace
+from lab.experiment import KEPT
+from lab.targets import Target
+
+# Experiments wait most of the time, so more workers than cores; each pattern is one worker's.
+WORKERS = 4
+
+
+def run_tests(pattern: str, target: Target) -> int:
+    """Runs a pattern's tests in one process, with progress; or, without a pattern, every test, in parallel.
+
+    Returns pytest's exit status. Isolated copies that the run left, after a crash or Ctrl-C, are destroyed.
+    """
+    if pattern:
+        arguments = [f"patterns/{pattern}/tests", "--verbose"]
+    else:
+        lab = localstack.default()
+        lab.install()
+        os.environ["LOCALSTACK_HOST_PYTHON"] = str(lab.python)
+        os.environ["LOCALSTACK_HOST_FUNCTION_PYTHON"] = str(lab.function_python)
+        arguments = ["tests", "patterns", "localstack-host/tests", "-n", str(WORKERS), "--dist", "loadgroup"]
+    before = set(deployed(target.name))
+    os.environ["TARGET"] = target.name
+    try:
+        return _pytest(arguments)
+    finally:
+        for name, workspace in sorted(set(deployed(target.name)) - before):
+            copy = in_workspace(name, workspace, target)
+            if not (copy.terraform.state / workspace / KEPT).exists():
+                with step(f"destroying {copy.name}, which the tests left") as progress:
+                    copy.destroy(progress.detail)
+
+
+def run_lint() -> int:
+    """Runs every static check; returns pytest's exit status."""
+    return _pytest(["tests/test_lint.py", "-n", str(WORKERS)])
+
+
+def _pytest(arguments: list[str]) -> int:
+    process = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=paths.ROOT)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # pytest got it too, and destroys what it deployed
+            console.print("Interrupted: destroying what the tests deployed.")
