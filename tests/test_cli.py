@@ -1,0 +1,550 @@
+"""The commands as a person types them: what is wrong is said in one sentence, at once, and nothing is half done."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from lab import cli, faults, localstack, packages, paths, targets
+from lab.console import LabError
+from lab.deployment import Deployment, patterns
+from lab.targets import Target
+from lab.terraform import Outcome
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+KNOWN = f"There are: {', '.join(patterns())}."
+MAKEFILE = (paths.ROOT / "Makefile").read_text()
+
+
+@pytest.fixture
+def user(tmp_path: Path, lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without AWS credentials and configuration, whose lab is in a folder of its own."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LAB_DIR", str(lab_dir))
+    return tmp_path
+
+
+@pytest.fixture
+def lab(user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    """Runs a command of the lab, with variables as `make` passes them, and nobody at the keyboard."""
+
+    def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["lab", command])
+            patch.setattr(sys, "stdin", StringIO())
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        written = capsys.readouterr()
+        return subprocess.CompletedProcess(command, int(ended.value.code or 0), written.out, written.err)
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def make(user: Path, lab_dir: Path) -> Shell:
+    """Runs `make`, with the Python environment that runs these tests in the place of the lab's own."""
+    venv = lab_dir / "venv"
+    lab_dir.mkdir()
+    venv.symlink_to(sys.prefix)
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "--assume-old", f"{venv}/.installed", *arguments],
+            cwd=paths.ROOT, env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    return run
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command said that failed as it should: on stderr, without a traceback."""
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr
+
+
+class TestWhichPattern:
+    @pytest.mark.parametrize(
+        "command", ["build", "apply", "send", "fault", "heal", "redrive", "destroy", "test", "bench"]
+    )
+    def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
+        assert refused(lab(command, PATTERN="fanuot")) == f"✗ Unknown PATTERN=fanuot. {KNOWN}\n"
+
+    @pytest.mark.parametrize("command", ["build", "apply", "send", "destroy"])
+    def test_none(self, lab: Shell, command: str) -> None:
+        assert refused(lab(command, PATTERN="")) == f"✗ Which pattern? Say PATTERN=<name>. {KNOWN}\n"
+
+    def test_through_make(self, make: Shell) -> None:
+        assert f"✗ Unknown PATTERN=fanuot. {KNOWN}\n" in refused(make("apply", "PATTERN=fanuot"))
+
+
+class TestWhichTarget:
+    @pytest.mark.parametrize("command", ["env", "apply", "send", "destroy", "test"])
+    def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
+        said = refused(lab(command, PATTERN="fanout", TARGET="azure"))
+
+        assert said == "✗ Unknown TARGET=azure. There are: local, endpoint, aws.\n"
+
+    @pytest.mark.parametrize("command", ["send", "fault", "heal", "redrive"])
+    def test_the_local_one_does_not_run(self, lab: Shell, command: str) -> None:
+        assert "LocalStack is not running" in refused(lab(command, PATTERN="fanout"))
+
+    def test_nothing_answers_at_the_endpoint(self, lab: Shell, free_port: int) -> None:
+        url = f"http://127.0.0.1:{free_port}"
+
+        said = refused(lab("apply", PATTERN="fanout", TARGET="endpoint", AWS_ENDPOINT_URL=url))
+
+        assert said == f"✗ Nothing answers at {url}. Start it, or set AWS_ENDPOINT_URL.\n"
+
+
+class TestTerraform:
+    @pytest.mark.parametrize("command", ["apply", "test"])
+    def test_missing(self, lab: Shell, tmp_path: Path, command: str) -> None:
+        said = refused(lab(command, PATTERN="fanout", PATH=str(tmp_path)))
+
+        assert said.startswith("✗ Terraform is not installed, or not on PATH. Get 1.9 or newer: https://")
+        assert not (tmp_path / "lab/localstack").exists()
+
+    def test_too_old(self, lab: Shell, tmp_path: Path, fake_terraform: Callable[[str], Path]) -> None:
+        program = fake_terraform("print(json.dumps({'terraform_version': '1.5.7'})); sys.exit()")
+
+        said = refused(lab("apply", PATTERN="fanout", PATH=os.environ["PATH"]))
+
+        assert f"✗ Terraform 1.5.7 ({program}) is too old. Get 1.9 or newer" in said
+        assert not (tmp_path / "lab/localstack").exists()
+
+
+class TestPort:
+    def test_in_use(self, lab: Shell, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            said = refused(lab("up", PORT=str(port)))
+
+        assert f"✗ Port {port} is in use by " in said
+        assert f"(pid {os.getpid()}). End it, or choose another port: make up PORT=" in said
+        assert not (tmp_path / "lab/localstack/env").exists()
+
+    @pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "4566.0"])
+    @pytest.mark.parametrize("command", ["up", "env"])
+    def test_no_port_number(self, lab: Shell, command: str, port: str) -> None:
+        assert refused(lab(command, PORT=port)) == f"✗ PORT={port} is not a port number (1 to 65535).\n"
+
+
+class TestAws:
+    @pytest.mark.parametrize("command", ["apply", "test", "destroy", "env"])
+    def test_without_credentials_it_says_so_at_once(self, lab: Shell, tmp_path: Path, command: str) -> None:
+        began = time.monotonic()
+
+        said = refused(lab(command, PATTERN="fanout", TARGET="aws"))
+
+        assert time.monotonic() - began < 5
+        assert said == "✗ No AWS credentials found. Run `aws sso login` or set AWS_PROFILE, then try again.\n"
+        assert not (tmp_path / "lab/state").exists()
+
+    def test_without_a_region(self, lab: Shell) -> None:
+        said = refused(lab("apply", PATTERN="fanout", TARGET="aws", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b"))
+
+        assert "✗ No AWS region is set. Set AWS_REGION" in said
+
+    def test_a_profile_that_does_not_exist(self, lab: Shell) -> None:
+        said = refused(lab("apply", PATTERN="fanout", TARGET="aws", AWS_PROFILE="nobody"))
+
+        assert "The config profile (nobody) could not be found. Check AWS_PROFILE." in said
+
+    def test_credentials_that_are_not_accepted(self, lab: Shell, sts: "Sts") -> None:
+        sts.status = 403
+
+        said = refused(lab("apply", PATTERN="fanout", TARGET="aws", **sts.credentials))
+
+        assert "✗ The target aws does not accept your credentials: " in said
+
+    def test_nothing_is_created_without_a_yes(
+        self, lab: Shell, sts: "Sts", tmp_path: Path, fake_terraform: Callable[[str], Path]
+    ) -> None:
+        calls = tmp_path / "calls"
+        fake_terraform(f"pathlib.Path({str(calls)!r}).open('a').write(arguments[0] + '\\n')")
+
+        done = lab("apply", PATTERN="fanout", TARGET="aws", PATH=os.environ["PATH"], **sts.credentials)
+
+        assert refused(done) == "✗ Nothing was created. YES=1 answers the question.\n"
+        assert done.stdout == "AWS account 123456789012, region eu-central-1. What is created there costs money.\n"
+        assert sts.actions == ["GetCallerIdentity"]
+        assert set(calls.read_text().split()) == {"version"}
+        assert not (tmp_path / "lab/state").exists()
+
+    @pytest.mark.parametrize(
+        ("yes", "tty", "answer", "goes_on"),
+        [
+            pytest.param(True, False, None, True, id="YES=1"),
+            pytest.param(False, True, True, True, id="answered yes"),
+            pytest.param(False, True, False, False, id="answered no"),
+            pytest.param(False, False, None, False, id="nobody to ask"),
+        ],
+    )
+    def test_the_question(
+        self, monkeypatch: pytest.MonkeyPatch, yes: bool, tty: bool, answer: bool | None, goes_on: bool
+    ) -> None:
+        aws = Target("aws", "AWS", None, "eu-central-1")
+        monkeypatch.setattr(Target, "identity", lambda self: "123456789012")
+        monkeypatch.setitem(targets.TARGETS, "aws", lambda: aws)
+        monkeypatch.setattr("sys.stdin", type("Input", (), {"isatty": lambda self: tty})())
+        asked: list[str] = []
+        monkeypatch.setattr("typer.confirm", lambda question: asked.append(question) or answer)
+
+        if goes_on:
+            assert cli.ready("aws", yes) is aws
+        else:
+            with pytest.raises(LabError, match="Nothing was created"):
+                cli.ready("aws", yes)
+        assert len(asked) == (answer is not None)
+
+
+class Sts(ThreadingHTTPServer):
+    """What AWS's identity service answers, on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), StsHandler)
+        self.actions: list[str] = []
+        self.status = 200
+        self.credentials = {
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_REGION": "eu-central-1",
+            "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{self.server_port}",
+        }
+
+
+class StsHandler(BaseHTTPRequestHandler):
+    server: Sts
+
+    def do_POST(self) -> None:
+        request = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.actions += re.findall(r"Action=(\w+)", request)
+        answer = b"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account>"
+        answer += b"</GetCallerIdentityResult></GetCallerIdentityResponse>"
+        if self.server.status != 200:
+            answer = b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code></Error></ErrorResponse>"
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing goes to stderr."""
+
+
+@pytest.fixture
+def sts() -> Iterator[Sts]:
+    with Sts() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+class FakeFunctions:
+    """A Lambda client whose functions answer as told."""
+
+    def __init__(self, payload: Any, **more: str) -> None:
+        self.answer = {"Payload": BytesIO(json.dumps(payload).encode()), **more}
+
+    def invoke(self, **arguments: Any) -> Mapping[str, Any]:
+        return self.answer
+
+
+class TestDeployed:
+    """Commands that act on what is deployed, on moto in place of LocalStack."""
+
+    OUTPUTS = {  # noqa: RUF012 - read only
+        "entry": "producer",
+        "functions": {
+            name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"}
+            for name in ("producer", "billing")
+        },
+        "queues": {"billing": {"dlq_arn": "arn:aws:sqs:us-east-1:123456789012:fanout-billing-dlq"}},
+        "faults_parameter": "/fanout/faults",
+    }
+
+    @pytest.fixture(autouse=True)
+    def target(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+        moto = Target("local", "moto", None, "us-east-1", "test")
+        monkeypatch.setattr(cli, "reachable", lambda name: moto)
+        monkeypatch.setattr(Deployment, "outputs", self.OUTPUTS)
+        monkeypatch.setattr(faults, "FAULT_RULES_TTL_SECONDS", 0)
+        with mock_aws():
+            moto.client("ssm").put_parameter(Name="/fanout/faults", Type="String", Value='{"rules": []}')
+            yield moto
+
+    def run(self, command: str, **variables: str) -> str:
+        result = CliRunner().invoke(cli.app, [command], env={"PATTERN": "fanout", **variables})
+        if result.exception:
+            raise result.exception
+        return result.output
+
+    def test_an_unknown_event(self) -> None:
+        with pytest.raises(LabError, match=r"^Unknown EVENT=nosuch\. There are: default, poison\.$"):
+            self.run("send", EVENT="nosuch")
+
+    @pytest.mark.parametrize("function", ["nosuch", ""])
+    def test_an_unknown_function(self, function: str) -> None:
+        with pytest.raises(LabError, match=rf"^Unknown FUNCTION={function}\. There are: producer, billing\.$"):
+            self.run("fault", FUNCTION=function, MODE="exception")
+
+    def test_an_unknown_queue(self) -> None:
+        with pytest.raises(LabError, match=r"^Unknown QUEUE=nosuch\. There are: billing\.$"):
+            self.run("redrive", QUEUE="nosuch")
+
+    def test_parameters_that_are_not_json(self) -> None:
+        with pytest.raises(LabError, match=r"^PARAMETERS is not JSON: .* For example PARAMETERS='\{\"seconds\": 2\}'"):
+            self.run("fault", FUNCTION="billing", MODE="latency", PARAMETERS="seconds=2")
+
+    @pytest.mark.parametrize("parameters", ["[]", "2", "null", '"seconds"'])
+    def test_parameters_that_are_no_object(self, parameters: str) -> None:
+        with pytest.raises(LabError, match=r"^PARAMETERS is not a JSON object"):
+            self.run("fault", FUNCTION="billing", MODE="latency", PARAMETERS=parameters)
+
+    @pytest.mark.parametrize(
+        ("rule", "field"),
+        [
+            ({"MODE": "boom"}, "mode"),
+            ({"MODE": ""}, "mode"),
+            ({"MODE": "latency"}, "seconds"),
+            ({"MODE": "exception", "WHEN": "order_id =="}, "when"),
+            ({"MODE": "exception", "PROBABILITY": "2"}, "probability"),
+            ({"MODE": "exception", "RECEIVE_COUNT": "0"}, "receive_count"),
+        ],
+    )
+    def test_an_invalid_fault_is_refused_with_its_field_and_not_stored(self, rule: dict[str, str], field: str) -> None:
+        with pytest.raises(LabError, match=rf"^Invalid fault rule: .*{field}"):
+            self.run("fault", FUNCTION="billing", **rule)
+
+        assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
+
+    def test_faults_add_up_until_they_are_healed(self) -> None:
+        self.run("fault", FUNCTION="billing", MODE="exception", WHEN="order_id == 'o-1'", PROBABILITY="0.5")
+        said = self.run("fault", FUNCTION="producer", MODE="latency", PARAMETERS='{"seconds": 2}', RECEIVE_COUNT="1")
+
+        assert said == "2 fault rule(s) in force. Take them back: make heal PATTERN=fanout\n"
+        assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == [
+            {"function": "billing", "mode": "exception", "when": "order_id == 'o-1'", "probability": 0.5},
+            {"function": "producer", "mode": "latency", "receive_count": 1, "seconds": 2},
+        ]
+        assert self.run("heal") == "2 fault rule(s) removed.\n"
+        assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
+
+    def test_without_fault_injection_there_is_nothing_to_break(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Deployment, "outputs", self.OUTPUTS | {"faults_parameter": None})
+
+        with pytest.raises(LabError, match="fanout was deployed with fault_injection = false"):
+            self.run("fault", FUNCTION="billing", MODE="exception")
+
+    def test_a_function_that_fails_when_something_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        failing = FakeFunctions({"errorMessage": "no topic"}, FunctionError="Unhandled")
+        monkeypatch.setattr(Target, "client", lambda self, service: failing)
+
+        with pytest.raises(LabError, match=r'^The function producer failed: \{"errorMessage": "no topic"\}$'):
+            self.run("send")
+
+    def test_following_shows_the_lines_of_what_was_sent_and_no_others(
+        self, target: Target, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        began = time.time() - 10
+        logs = target.client("logs")
+        for name in ("producer", "billing"):
+            logs.create_log_group(logGroupName=f"/aws/lambda/fanout-{name}")
+            logs.create_log_stream(logGroupName=f"/aws/lambda/fanout-{name}", logStreamName="s")
+        lines = [
+            "START RequestId: r-1",
+            {"message": "processed", "order_id": "o-1", "correlation_id": "c-1"},
+            {"message": "failed", "order_id": "o-2", "correlation_id": "c-1", "error": "ValueError: [no] amount"},
+            {"message": "processed", "order_id": "o-3", "correlation_id": "another"},
+            {"message": "looked up", "order_id": "o-1", "correlation_id": "c-1"},
+        ]
+        logs.put_log_events(
+            logGroupName="/aws/lambda/fanout-billing",
+            logStreamName="s",
+            logEvents=[
+                {"timestamp": int(time.time() * 1000), "message": line if isinstance(line, str) else json.dumps(line)}
+                for line in lines
+            ],
+        )
+
+        cli.follow(Deployment.of("fanout", target), {"c-1"}, began, quiet_seconds=0.01)
+
+        assert capsys.readouterr().out.splitlines() == [
+            "  billing processed o-1",
+            "  billing failed o-2: ValueError: [no] amount",
+            "billing failed 1, billing processed 1. Correlation id: c-1",
+        ]
+
+
+class TestWhatIsRemembered:
+    def keep_state(self, lab_dir: Path, workspace: str) -> Path:
+        state = lab_dir / "state/fanout" / workspace / "terraform.tfstate"
+        state.parent.mkdir(parents=True)
+        state.write_text("{}")
+        return state
+
+    def test_clean_refuses_to_forget_what_outlives_the_lab(self, lab: Shell, tmp_path: Path) -> None:
+        states = [self.keep_state(tmp_path / "lab", name) for name in ("aws", "endpoint-t3fa9c1", "local")]
+
+        said = refused(lab("clean"))
+
+        assert said.startswith("✗ Still deployed: fanout (aws), fanout (endpoint-t3fa9c1). Destroy it first")
+        assert all(state.exists() for state in states)
+
+    def test_what_was_on_a_localstack_that_is_gone_is_forgotten(self, lab: Shell, tmp_path: Path) -> None:
+        local, aws = (self.keep_state(tmp_path / "lab", name) for name in ("local", "aws"))
+
+        done = lab("destroy", PATTERN="fanout")
+
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "LocalStack is not running, and fanout is gone with it.\n"
+        assert not local.exists()
+        assert aws.exists()
+
+    def test_down_and_status_when_nothing_runs(self, lab: Shell) -> None:
+        assert "LocalStack was not running" in lab("down").stdout
+        assert lab("status").stdout == "LocalStack is not running: make up\nNothing is deployed.\n"
+
+
+class TestOrder:
+    def test_apply_starts_builds_and_applies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        done: list[str] = []
+        monkeypatch.setattr(cli, "start_local", lambda: done.append("start"))
+        monkeypatch.setattr(packages, "build", lambda pattern: done.append("build") or [Path("a.zip")])
+        outcome = Outcome({"add": 3, "change": 0, "remove": 0}, sqs_wait_seconds=25.4)
+        monkeypatch.setattr(Deployment, "apply", lambda self, show: done.append("apply") or outcome)
+        monkeypatch.setattr(Deployment, "outputs", {"topic": "arn:aws:sns:us-east-1:000000000000:fanout-orders"})
+
+        result = CliRunner().invoke(cli.app, ["apply"], env={"PATTERN": "fanout"}, catch_exceptions=False)
+
+        assert done == ["start", "build", "apply"]
+        assert "3 added, 0 changed, 0 destroyed; 25 s of it the provider waiting for queues" in result.output
+        assert "topic = arn:aws:sns:us-east-1:000000000000:fanout-orders" in result.output
+        assert "make send PATTERN=fanout" in result.output
+
+    @pytest.mark.parametrize(
+        ("was_running", "keep", "stops"), [(False, "", True), (True, "", False), (False, "1", False)]
+    )
+    def test_a_test_run_stops_the_localstack_that_it_started(
+        self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path, was_running: bool, keep: str, stops: bool
+    ) -> None:
+        instance = localstack.Instance(os.getpid(), 0.0, 4566) if was_running else None
+        stopped: list[bool] = []
+        monkeypatch.setattr(localstack.LocalStack, "running", lambda self: instance)
+        monkeypatch.setattr(cli, "start_local", lambda: None)
+        monkeypatch.setattr(cli, "down", lambda: stopped.append(True))
+        monkeypatch.setattr(cli.testing, "run_tests", lambda pattern, target: 3)
+
+        result = CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", "KEEP": keep})
+
+        assert result.exit_code == 3
+        assert bool(stopped) is stops
+
+    def test_an_interrupted_command_ends_with_130(self, lab: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted() -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        monkeypatch.setattr(cli, "start_local", interrupted)
+
+        assert lab("up").returncode == 130
+
+
+class TestMakefile:
+    def test_every_target_has_a_help_text(self, make: Shell) -> None:
+        phony = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[0].split()
+
+        shown = re.findall(r"^  make (\w+) +(\S.*)$", make("help").stdout, re.MULTILINE)
+
+        assert [name for name, _ in shown] == phony
+        assert all(text for _, text in shown)
+
+    def test_every_command_has_its_target(self) -> None:
+        commands = {command.callback.__name__ for command in cli.app.registered_commands if command.callback}
+        targets_of_make = set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE))
+
+        assert targets_of_make - {"help", "setup"} == commands
+
+    def test_every_variable_that_a_command_reads_is_exported_to_it(self) -> None:
+        exported = set(" ".join(re.findall(r"^export (.*)$", MAKEFILE, re.MULTILINE)).split())
+        source = (paths.ROOT / "lab/cli.py").read_text()
+
+        assert set(re.findall(r'envvar="(\w+)"', source)) | {"PORT", "LAB_DIR"} == exported
+
+    def test_env_can_be_evaluated(self, make: Shell, tmp_path: Path, free_port: int) -> None:
+        made = make("-s", "env", f"PORT={free_port}", LAB_TERRAFORM_MIRROR=str(mirror(tmp_path)))
+
+        script = 'eval "$1" && echo "$AWS_ENDPOINT_URL $AWS_ACCESS_KEY_ID $TF_WORKSPACE" && cat "$TF_CLI_CONFIG_FILE"'
+        done = subprocess.run(["sh", "-eu", "-c", script, "sh", made.stdout], capture_output=True, text=True)
+
+        assert done.stderr == made.stderr == ""
+        assert done.stdout.startswith(f"http://127.0.0.1:{free_port} test local\n")
+        assert "filesystem_mirror" in done.stdout
+
+    def test_env_of_a_lab_in_a_folder_with_an_apostrophe(
+        self, lab: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "o'brien's lab"
+        monkeypatch.setattr(paths, "LAB", folder)
+        made = lab("env", LAB_TERRAFORM_MIRROR=str(mirror(tmp_path)))
+
+        script = 'eval "$1" && echo "$TF_CLI_CONFIG_FILE"'
+        done = subprocess.run(["sh", "-c", script, "sh", made.stdout], capture_output=True, text=True)
+
+        assert done.stdout == f"{folder}/terraform/terraform.rc\n"
+
+    def test_env_that_fails_gives_nothing_to_evaluate(self, lab: Shell) -> None:
+        assert lab("env", PORT="abc").stdout == ""
+
+    @pytest.mark.parametrize(
+        ("python", "said"),
+        [
+            pytest.param(None, "Python 3.13 is needed, and there is no ", id="missing"),
+            pytest.param("3, 12, 1", "Python 3.13 is needed; ", id="too old"),
+            pytest.param("3, 14, 0", "Python 3.13 is needed; ", id="too new"),
+        ],
+    )
+    def test_another_python(self, user: Path, tmp_path: Path, python: str | None, said: str) -> None:
+        program = tmp_path / "other-python"
+        if python:
+            pretend = f"import sys; sys.version_info = ({python}); sys.version = sys.version_info; "
+            program.write_text(
+                f'#!/bin/sh\nexec {sys.executable} -c \'{pretend}sys.version = "3.x y"; exec(sys.argv[1])\' "$2"\n'
+            )
+            program.chmod(0o755)
+
+        done = subprocess.run(
+            ["make", "up", f"PYTHON={program}"], cwd=paths.ROOT, capture_output=True, text=True, timeout=60
+        )
+
+        assert done.returncode != 0
+        assert said in done.stdout + done.stderr
+        assert not (tmp_path / "lab/venv").exists()
+
+
+def mirror(folder: Path) -> Path:
+    (folder / "mirror/registry.terraform.io/hashicorp/aws").mkdir(parents=True, exist_ok=True)
+    return folder / "mirror"

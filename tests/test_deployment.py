@@ -1,0 +1,255 @@
+"""Deployed copies: names that cannot meet, and the search for what a destroyed one left."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from lab import deployment, packages, paths
+from lab.console import LabError
+from lab.deployment import Deployment, deployed, in_workspace, leftovers, patterns
+from lab.targets import Target
+from lab.terraform import Outcome, Terraform
+
+LOCAL = Target("local", "LocalStack", "http://127.0.0.1:1", "us-east-1", "test")
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A target that is moto in this process."""
+    with mock_aws():
+        yield Target("local", "moto", None, "us-east-1", "test")
+
+
+def code() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): ...\n")
+    return buffer.getvalue()
+
+
+def make_role(target: Target, name: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    role = target.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]
+    return str(role["Arn"])
+
+
+def make_function(target: Target, name: str) -> None:
+    target.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role=make_role(target, "unrelated"),
+        Handler="app.handler",
+        Code={"ZipFile": code()},
+    )
+
+
+def make_mapping(target: Target, name: str) -> None:
+    make_function(target, name)
+    queue = target.client("sqs").create_queue(QueueName="unrelated")["QueueUrl"]
+    arn = target.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    target.client("lambda").create_event_source_mapping(FunctionName=name, EventSourceArn=arn["QueueArn"])
+
+
+def make_subscription(target: Target, name: str) -> None:
+    topic = target.client("sns").create_topic(Name=name)["TopicArn"]
+    target.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:q")
+
+
+def make_alarm(target: Target, name: str) -> None:
+    target.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        MetricName="Errors",
+        Namespace="AWS/Lambda",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+
+def make_dashboard(target: Target, name: str) -> None:
+    target.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
+
+
+def make_log_group(target: Target, name: str) -> None:
+    target.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
+
+
+def make_parameter(target: Target, name: str) -> None:
+    target.client("ssm").put_parameter(Name=f"/{name}/faults", Type="String", Value="{}")
+
+
+def make_layer(target: Target, name: str) -> None:
+    target.client("lambda").publish_layer_version(LayerName=name, Content={"ZipFile": code()})
+
+
+# What makes a resource of each kind with a name, and the kinds that then are left.
+KINDS: dict[str, tuple[Callable[[Target, str], Any], set[str]]] = {
+    "queue": (lambda target, name: target.client("sqs").create_queue(QueueName=name), {"queue"}),
+    "topic": (lambda target, name: target.client("sns").create_topic(Name=name), {"topic"}),
+    "subscription": (make_subscription, {"topic", "subscription"}),
+    "function": (make_function, {"function"}),
+    "layer": (make_layer, {"layer"}),
+    "mapping": (make_mapping, {"function", "event source mapping"}),
+    "role": (make_role, {"role"}),
+    "alarm": (make_alarm, {"alarm"}),
+    "dashboard": (make_dashboard, {"dashboard"}),
+    "log group": (make_log_group, {"log group"}),
+    "parameter": (make_parameter, {"parameter"}),
+}
+
+
+def kinds_left(target: Target, name: str) -> set[str]:
+    kinds = {kind for _, kinds in KINDS.values() for kind in kinds} | {"tagged"}
+    return {kind for resource in leftovers(target, name) for kind in kinds if resource.startswith(f"{kind} ")}
+
+
+class TestLeftovers:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_every_kind_is_found_by_its_name(self, moto: Target, kind: str) -> None:
+        make, kinds = KINDS[kind]
+
+        make(moto, "fanout-billing")
+
+        assert kinds_left(moto, "fanout") == kinds
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("neighbour", ["t3fa9c1-fanout-billing", "fanout2", "fanout2-billing", "my-fanout"])
+    def test_what_belongs_to_a_neighbour_is_not(self, moto: Target, kind: str, neighbour: str) -> None:
+        KINDS[kind][0](moto, neighbour)
+
+        assert list(leftovers(moto, "fanout")) == []
+
+    def test_the_copys_own_name_is_found_beside_the_patterns(self, moto: Target) -> None:
+        for name in ("fanout-billing", "t3fa9c1-fanout-billing", "fanout"):
+            KINDS["queue"][0](moto, name)
+
+        assert [resource.rsplit("/", 1)[-1] for resource in leftovers(moto, "t3fa9c1-fanout")] == [
+            "t3fa9c1-fanout-billing"
+        ]
+
+    def test_what_is_tagged_is_found_whatever_its_name(self, moto: Target) -> None:
+        sqs = moto.client("sqs")
+        sqs.create_queue(QueueName="oddly-named", tags={"deployment": "fanout"})
+        sqs.create_queue(QueueName="another", tags={"deployment": "fanout2"})
+
+        assert list(leftovers(moto, "fanout")) == ["tagged arn:aws:sqs:us-east-1:123456789012:oddly-named"]
+
+    def test_every_page_is_read(self, moto: Target) -> None:
+        """CloudWatch lists 100 alarms a page, SSM 50 parameters at most, and by default 10."""
+        for number in range(120):
+            make_alarm(moto, f"other-{number:03}")
+            make_parameter(moto, f"other-{number:03}")
+        make_alarm(moto, "zzz-fanout")
+        make_alarm(moto, "fanout-zzz")
+        make_parameter(moto, "fanout")
+
+        assert list(leftovers(moto, "fanout")) == ["alarm fanout-zzz", "parameter /fanout/faults"]
+
+    def test_nothing(self, moto: Target) -> None:
+        assert list(leftovers(moto, "fanout")) == []
+
+
+class TestDestroy:
+    @pytest.fixture(autouse=True)
+    def no_terraform(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Terraform, "destroy", lambda self, variables, show: Outcome())
+
+    def test_what_is_left_is_listed_and_not_forgotten(
+        self, moto: Target, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deployment, "GONE_WITHIN_SECONDS", 0)
+        state = lab_dir / "state/fanout/local/terraform.tfstate"
+        state.parent.mkdir(parents=True)
+        state.touch()
+        make_log_group(moto, "fanout-billing")
+        make_alarm(moto, "fanout-billing-errors")
+
+        with pytest.raises(LabError) as failed:
+            Deployment.of("fanout", moto).destroy(lambda line: None)
+
+        assert str(failed.value).splitlines() == [
+            "Destroyed, but this is left of fanout on local:",
+            "  alarm fanout-billing-errors",
+            "  log group /aws/lambda/fanout-billing",
+        ]
+        assert state.exists()
+
+    def test_what_is_gone_is_forgotten(self, moto: Target, lab_dir: Path) -> None:
+        state = lab_dir / "state/fanout/local/terraform.tfstate"
+        state.parent.mkdir(parents=True)
+        state.touch()
+
+        Deployment.of("fanout", moto).destroy(lambda line: None)
+
+        assert not state.parent.exists()
+
+    def test_aws_has_time_to_forget(self, moto: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A deleted queue is listed for up to a minute."""
+        answers = iter([["queue fanout-billing"], ["queue fanout-billing"], []])
+        monkeypatch.setattr(deployment, "leftovers", lambda target, name: next(answers))
+
+        assert Deployment.of("fanout", moto).wait_until_gone() == []
+
+
+class TestNames:
+    def test_the_patterns_own_copy(self) -> None:
+        copy = Deployment.of("fanout", LOCAL)
+
+        assert (copy.name, copy.workspace) == ("fanout", "local")
+
+    def test_isolated_copies_share_no_name_and_no_workspace(self) -> None:
+        copies = [Deployment.isolated("fanout", LOCAL, {}) for _ in range(50)]
+
+        assert len({copy.name for copy in copies}) == len({copy.workspace for copy in copies}) == 50
+        for copy in copies:
+            assert copy.name.endswith("-fanout")
+            assert copy.workspace == f"local-{copy.name.removesuffix('-fanout')}"
+
+    def test_a_workspace_leads_back_to_its_copy(self) -> None:
+        for copy in (Deployment.of("fanout", LOCAL), Deployment.isolated("fanout", LOCAL, {})):
+            assert in_workspace("fanout", copy.workspace, LOCAL) == copy
+
+    def test_terraform_gets_the_name_and_where_the_zips_are(self, lab_dir: Path, monkeypatch: Any) -> None:
+        given: list[dict[str, str]] = []
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: given.append(variables) or Outcome())
+        copy = Deployment("fanout", LOCAL, "t3fa9c1-fanout", {"max_receive_count": "2"})
+
+        copy.apply(lambda line: None)
+
+        (variables,) = given
+        assert (copy.folder / variables.pop("build_dir")).resolve() == paths.BUILD
+        assert variables == {"name": "t3fa9c1-fanout", "max_receive_count": "2"}
+
+    def test_what_is_not_deployed_has_no_outputs(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
+        monkeypatch.setattr(Terraform, "outputs", lambda self: {})
+
+        with pytest.raises(LabError, match=r"fanout is not deployed on local: make apply PATTERN=fanout"):
+            _ = Deployment.of("fanout", LOCAL).outputs
+
+    def test_an_unknown_pattern(self) -> None:
+        with pytest.raises(LabError, match=f"Unknown PATTERN=nosuch. There are: {', '.join(patterns())}"):
+            Deployment.of("nosuch", LOCAL)
+
+
+def test_what_is_deployed_is_read_from_the_states(lab_dir: Path) -> None:
+    for workspace in ("local", "local-t3fa9c1", "aws", "endpoint"):
+        (lab_dir / "state/fanout" / workspace).mkdir(parents=True)
+        (lab_dir / "state/fanout" / workspace / "terraform.tfstate").touch()
+    (lab_dir / "state/fanout/local-empty").mkdir()
+
+    assert list(deployed()) == [("fanout", name) for name in ("aws", "endpoint", "local", "local-t3fa9c1")]
+    assert list(deployed("local")) == [("fanout", "local"), ("fanout", "local-t3fa9c1")]
+    assert list(deployed("aws")) == [("fanout", "aws")]

@@ -1,0 +1,103 @@
+"""Every static check, each with the real tool: what `make lint` runs."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from lab import console, paths, terraform
+
+PYTHON_TOOLS = Path(sys.executable).parent
+TYPED = ["lab", *sorted(str(folder.relative_to(paths.ROOT)) for folder in paths.LAYERS.glob("*/python"))]
+TERRAFORM_FOLDERS = sorted(file.parent for root in (paths.MODULES, paths.PATTERNS) for file in root.glob("*/main.tf"))
+
+CHECKS = {
+    "ruff check": [str(PYTHON_TOOLS / "ruff"), "check", "."],
+    "ruff format": [str(PYTHON_TOOLS / "ruff"), "format", "--check", "."],
+    "mypy": [str(PYTHON_TOOLS / "mypy"), *TYPED],
+    "terraform fmt": ["terraform", "fmt", "-check", "-diff", "-recursive", "modules", "patterns"],
+}
+if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part of CI rather than of every machine
+    CHECKS["tflint"] = ["tflint", "--recursive", f"--config={paths.ROOT / '.tflint.hcl'}"]
+
+
+def passes(command: list[str], folder: Path = paths.ROOT) -> None:
+    """Fails the test with the output of a command that fails."""
+    environment = {**os.environ, **terraform.automation("default")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+@pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS.keys())
+def test_tool(command: list[str]) -> None:
+    passes(command)
+
+
+@pytest.fixture
+def initialised(request: pytest.FixtureRequest, tmp_path: Path, run_folder: Path) -> Path:
+    """A copy of a Terraform folder with its provider installed; the folder itself stays as it is.
+
+    The first one of a run resolves the provider, and the others take its lock file: without one, Terraform downloads
+    the provider again although it is in the plugin cache, which besides is not safe to fill from two processes.
+    """
+    repository = tmp_path / "repository"
+    for root in ("modules", "patterns"):
+        shutil.copytree(paths.ROOT / root, repository / root, ignore=shutil.ignore_patterns(".terraform*"))
+    copy: Path = repository / request.param.relative_to(paths.ROOT)
+    locked = run_folder / ".terraform.lock.hcl"
+    with FileLock(run_folder / "terraform.lock"):
+        terraform.choose_provider_source()
+        if locked.exists():
+            shutil.copy(locked, copy)
+        passes(["terraform", "init", "-backend=false", "-input=false", "-no-color"], copy)
+        shutil.copy(copy / locked.name, locked)
+    return copy
+
+
+@pytest.mark.parametrize("initialised", TERRAFORM_FOLDERS, indirect=True, ids=paths.shown)
+def test_terraform_validate(initialised: Path) -> None:
+    passes(["terraform", "validate", "-no-color"], initialised)
+
+
+@pytest.mark.parametrize(
+    "initialised",
+    [folder for folder in TERRAFORM_FOLDERS if list(folder.glob("tests/*.tftest.hcl"))],
+    indirect=True,
+    ids=paths.shown,
+)
+def test_terraform_test(initialised: Path) -> None:
+    passes(["terraform", "test", "-no-color"], initialised)
+
+
+def test_checkov() -> None:
+    passes([str(checkov_environment() / "bin/checkov"), "--config-file", ".checkov.yaml"])
+
+
+def checkov_environment() -> Path:
+    """Checkov in an environment of its own, since it pins what the lab needs newer; made on first use."""
+    environment, lock = paths.LAB / "checkov", paths.ROOT / "tests/checkov.lock"
+    stamp, wanted = environment / ".installed", hashlib.sha256(lock.read_bytes()).hexdigest()
+    paths.LAB.mkdir(exist_ok=True)
+    with FileLock(paths.LAB / "checkov.lock"):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            log = paths.LOGS / "install-checkov.log"
+            console.run([sys.executable, "-m", "venv", "--clear", str(environment)], log)
+            pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            console.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], log)
+            stamp.write_text(wanted)
+    return environment
+
+
+@pytest.fixture
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this test run share."""
+    mine = tmp_path_factory.getbasetemp()
+    return mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
