@@ -1,0 +1,334 @@
+"""The experiments: each breaks the fan-out in one way, and shows what becomes of the orders."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from lab import faults
+from lab.experiment import Experiment
+
+# Compressed times: with the defaults (60 s, 5 receives) a poison message takes five minutes to be dead-lettered.
+VARIABLES = {"function_timeout": "1", "visibility_timeout": "6", "max_receive_count": "3"}
+RECEIVES = int(VARIABLES["max_receive_count"])
+SOON = 20.0  # seconds: a delivery, with a cold start
+DEAD_LETTERED = (RECEIVES + 2) * float(VARIABLES["visibility_timeout"]) + SOON  # seconds, at the latest
+ALARM_CLEARS = 150.0  # seconds: a period of 60 s has to pass without a bad value
+CONSUMERS = ("billing", "shipping", "analytics")
+
+DEAR_AND_PHYSICAL = {"amount": 250.0, "goods": ["physical", "digital"]}  # reaches every consumer
+
+
+class Fanout:
+    """The pattern as an experiment handles it: orders in, outcomes out."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.deployment = experiment.deployment
+        self.consumers: dict[str, Any] = experiment.outputs["consumers"]
+        experiment.follow(**{name: self.consumers[name]["log_group"] for name in CONSUMERS})
+
+    def order(self, number: int, **fields: Any) -> dict[str, Any]:
+        """An order of this experiment, by default one that reaches every consumer."""
+        return {"order_id": self.id(number), "customer_id": "c-1", **DEAR_AND_PHYSICAL, **fields}
+
+    def id(self, number: int) -> str:
+        return f"{self.experiment.id}-{number}"
+
+    def ids(self, count: int) -> set[str]:
+        return {self.id(number) for number in range(1, count + 1)}
+
+    def publish(self, *orders: dict[str, Any]) -> None:
+        """Has the producer publish orders under the experiment's correlation id."""
+        event = {"orders": orders, "correlation_id": self.experiment.id}
+        answer = self.experiment.client("lambda").invoke(
+            FunctionName=self.experiment.outputs["functions"]["producer"]["name"], Payload=json.dumps(event)
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read().decode()
+        self.experiment.note(f"sent {len(orders)} orders")
+
+    def publish_many(self, count: int) -> set[str]:
+        self.publish(*(self.order(number) for number in range(1, count + 1)))
+        return self.ids(count)
+
+    def processed(self, consumer: str) -> Counter[str]:
+        """How often a consumer processed each order."""
+        return Counter(line["order_id"] for line in self.experiment.lines(consumer, "processed"))
+
+    def failed(self, consumer: str) -> list[dict[str, Any]]:
+        return self.experiment.lines(consumer, "failed")
+
+    def waits_until_processed(self, consumer: str, orders: set[str], within: float = SOON) -> None:
+        self.experiment.wait_until(
+            f"{consumer} has processed {len(orders)} orders", lambda: set(self.processed(consumer)) >= orders, within
+        )
+
+    def waits_for_alarm(self, consumer: str, alarm: str, state: str, within: float = SOON) -> None:
+        name = self.consumers[consumer]["alarms"][alarm]
+        self.experiment.wait_until(f"alarm {name} is {state}", lambda: self.experiment.alarm(name) == state, within)
+
+    def firing(self, *consumers: str) -> list[str]:
+        """The alarms of these consumers that are in ALARM."""
+        names = [name for consumer in consumers for name in self.consumers[consumer]["alarms"].values()]
+        return [name for name in names if self.experiment.alarm(name) == "ALARM"]
+
+    def waits_until_quiet(self, *consumers: str) -> None:
+        """Waits until no alarm of these consumers is left over from an earlier experiment."""
+        self.experiment.wait_until(f"no alarm of {consumers} fires", lambda: not self.firing(*consumers), ALARM_CLEARS)
+
+    def waits_for_dead_letters(self, consumer: str, count: int) -> None:
+        url = self.consumers[consumer]["dlq_url"]
+        self.experiment.wait_until(
+            f"{count} orders in {consumer}'s DLQ", lambda: self.experiment.messages_in(url) == count, DEAD_LETTERED
+        )
+
+    def undelivered(self, consumer: str) -> list[dict[str, Any]]:
+        """Takes what SNS could not deliver to a consumer's queue."""
+        return self.experiment.take(self.consumers[consumer]["undelivered_url"])
+
+    def paused(self, consumer: str) -> AbstractContextManager[None]:
+        return faults.paused(self.deployment, self.consumers[consumer]["mapping_id"])
+
+    def fault(self, consumer: str, mode: str, **rule: Any) -> AbstractContextManager[None]:
+        return faults.fault(self.deployment, function=consumer, mode=mode, **rule)
+
+    def one_of(self, orders: set[str]) -> str:
+        """A rule's condition: the order is one of these."""
+        return f"contains(`{json.dumps(sorted(orders))}`, order_id)"
+
+
+@pytest.fixture
+def fanout(experiment: Experiment) -> Iterator[Fanout]:
+    """The pattern, with empty dead-letter queues before and after."""
+    pattern = Fanout(experiment)
+    yield pattern
+    for consumer in CONSUMERS:
+        for queue in ("queue_url", "dlq_url", "undelivered_url"):
+            experiment.take(pattern.consumers[consumer][queue])
+
+
+@pytest.mark.experiment("SNS-1", failure="None: one order is published")
+def test_an_order_reaches_exactly_the_consumers_whose_filters_match(fanout: Fanout, experiment: Experiment) -> None:
+    """Each order reaches exactly the consumers whose filter matches, on attributes (shipping) and on the body
+    (analytics); what does not match is never delivered."""
+    # given orders that match one, two, two and all three subscriptions
+    digital, physical = {"goods": ["digital"]}, {"goods": ["physical"]}
+    orders = {
+        1: {"amount": 20.0, **digital},
+        2: {"amount": 20.0, **physical},
+        3: {"amount": 100.0, **digital},
+        4: {"amount": 100.0, **physical},
+    }
+
+    # when they are published
+    fanout.publish(*(fanout.order(number, **fields) for number, fields in orders.items()))
+
+    # then each consumer processes its own, once; an order for all that is published later finds nothing else
+    wanted = {"billing": [1, 2, 3, 4], "shipping": [2, 4], "analytics": [3, 4]}
+    for consumer, numbers in wanted.items():
+        fanout.waits_until_processed(consumer, {fanout.id(number) for number in numbers})
+    fanout.publish(fanout.order(5))
+    for consumer, numbers in wanted.items():
+        fanout.waits_until_processed(consumer, {fanout.id(5)})
+        assert fanout.processed(consumer) == Counter(fanout.id(number) for number in [*numbers, 5])
+    experiment.observe("4 orders: billing 4, shipping 2, analytics 2, each once")
+
+
+@pytest.mark.experiment("SNS-4", failure="One consumer fails on everything")
+def test_the_other_consumers_are_not_slowed(fanout: Fanout, experiment: Experiment) -> None:
+    """The other consumers process every order meanwhile, their alarms stay OK, and the broken one loses nothing: it
+    processes all of them once it works again."""
+    # given shipping raises an exception, whatever it gets
+    fanout.waits_until_quiet(*CONSUMERS)
+    with fanout.fault("shipping", "exception"):
+        # when ten orders are published
+        sent = experiment.elapsed
+        orders = fanout.publish_many(10)
+
+        # then the others process them while shipping fails
+        for consumer in ("billing", "analytics"):
+            fanout.waits_until_processed(consumer, orders)
+        seconds = experiment.elapsed - sent
+        fanout.waits_for_alarm("shipping", "errors", "ALARM")
+        assert fanout.firing("billing", "analytics") == []
+        assert not fanout.processed("shipping")
+
+    # and shipping catches up
+    fanout.waits_until_processed("shipping", orders, within=DEAD_LETTERED)
+    assert fanout.firing("billing", "analytics") == []
+    experiment.observe(f"billing and analytics done within {seconds:.1f} s, their alarms OK; shipping lost none of 10")
+
+
+@pytest.mark.experiment("SQS-1", "SQS-2", "SQS-8", failure="A poison message for one consumer")
+def test_a_poison_message_ends_in_the_dead_letter_queue_alone(fanout: Fanout, experiment: Experiment) -> None:
+    """It is retried `maxReceiveCount` times and lands in that consumer's DLQ with body, attributes and correlation id
+    intact; the DLQ alarm fires; every other message of its batches is processed exactly once."""
+    # given billing cannot process one order
+    fanout.waits_for_alarm("billing", "dlq_depth", "OK", within=ALARM_CLEARS)
+    poison = fanout.order(3)
+    with fanout.fault("billing", "exception", when=f"order_id == '{poison['order_id']}'"):
+        # when it is published among nine others
+        sent = experiment.elapsed
+        orders = fanout.publish_many(10)
+
+        # then it is tried as often as the queue allows, and the others once
+        fanout.waits_for_dead_letters("billing", 1)
+        dead_lettered = experiment.elapsed
+        fanout.waits_for_alarm("billing", "dlq_depth", "ALARM")
+    assert fanout.processed("billing") == Counter(orders - {poison["order_id"]})
+    attempts = fanout.failed("billing")
+    assert [(line["order_id"], line["receive_count"]) for line in attempts] == [
+        (poison["order_id"], receive) for receive in range(1, RECEIVES + 1)
+    ]
+
+    # and the message is intact
+    [letter] = experiment.take(fanout.consumers["billing"]["dlq_url"])
+    assert json.loads(letter["Body"]) == {**poison, "correlation_id": experiment.id}
+    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert attributes["correlation_id"] == experiment.id
+    assert json.loads(attributes["goods"]) == poison["goods"]
+    experiment.observe(
+        f"{len(attempts)} receives, in the DLQ {dead_lettered - sent:.0f} s after it was sent, "
+        f"{dead_lettered - attempts[-1]['at']:.0f} s after the last failure; 9 others once"
+    )
+
+
+@pytest.mark.experiment("SNS-4", failure="A consumer is down while orders arrive")
+def test_nothing_is_lost_while_a_consumer_is_down(fanout: Fanout, experiment: Experiment) -> None:
+    """Its queue keeps the orders; all of them are processed once it is back."""
+    # given shipping is down
+    with fanout.paused("shipping"):
+        # when 50 orders arrive
+        orders = fanout.publish_many(50)
+
+        # then they wait, and nothing is invoked
+        url = fanout.consumers["shipping"]["queue_url"]
+        experiment.wait_until("50 orders wait", lambda: experiment.messages_in(url) == 50, SOON)
+        fanout.waits_until_processed("billing", orders)
+        assert not fanout.processed("shipping")
+    back = experiment.elapsed
+
+    # and all are processed after it comes back
+    fanout.waits_until_processed("shipping", orders, within=2 * SOON)
+    assert set(fanout.processed("shipping")) == orders
+    experiment.observe(f"50 waited, 50 processed within {experiment.elapsed - back:.1f} s of its return")
+
+
+@pytest.mark.experiment("SQS-1", "SQS-10", failure="A consumer crashes in mid-batch")
+def test_a_crash_in_mid_batch_loses_nothing(fanout: Fanout, experiment: Experiment) -> None:
+    """The whole batch comes back after the visibility timeout: nothing is lost, and what was done before the crash is
+    done twice."""
+    # given a batch of ten is waiting, and the process will die at one of its orders, the first time
+    with fanout.fault("billing", "crash", when=f"order_id == '{fanout.id(6)}'", receive_count=1):
+        with fanout.paused("billing"):
+            orders = fanout.publish_many(10)
+            url = fanout.consumers["billing"]["queue_url"]
+            experiment.wait_until("10 orders wait", lambda: experiment.messages_in(url) == 10, SOON)
+
+        # when the consumer takes it, then every order is processed in the end
+        fanout.waits_until_processed("billing", orders, within=DEAD_LETTERED)
+    processed = fanout.processed("billing")
+    crashes = [line for line in experiment.lines("billing", "fault injected") if line["mode"] == "crash"]
+    assert len(crashes) == 1
+
+    # and what ran twice is what the crash cut off from its acknowledgement
+    twice = {order for order, times in processed.items() if times == 2}
+    before = {line["order_id"] for line in experiment.lines("billing", "processed") if line["at"] <= crashes[0]["at"]}
+    assert twice == before
+    assert fanout.id(6) not in twice
+    assert processed == Counter(orders) + Counter(twice)
+    experiment.observe(f"10 of 10 processed, {len(twice)} of them twice")
+
+
+def lost_delivery(fanout: Fanout, experiment: Experiment, broken: AbstractContextManager[None], consumer: str) -> None:
+    """Publishes to a consumer that cannot be delivered to, first with the subscription's DLQ, then without."""
+    # given deliveries to the consumer's queue are refused for good
+    fanout.waits_for_alarm(consumer, "undelivered", "OK", within=ALARM_CLEARS)
+    with broken:
+        # when an order is published, then it goes to the subscription's dead-letter queue
+        fanout.publish(fanout.order(1))
+        url = fanout.consumers[consumer]["undelivered_url"]
+        experiment.wait_until("an order could not be delivered", lambda: experiment.messages_in(url) == 1, SOON)
+        fanout.waits_for_alarm(consumer, "undelivered", "ALARM")
+        assert [json.loads(message["Body"])["order_id"] for message in fanout.undelivered(consumer)] == [fanout.id(1)]
+
+        # and when one is published without that queue
+        with faults.no_dead_letter_queue(fanout.deployment, fanout.consumers[consumer]["subscription_arn"]):
+            fanout.publish(fanout.order(2))
+            fanout.waits_until_processed("billing", {fanout.id(1), fanout.id(2)})
+
+    # then it is lost: what is published after the repair arrives, and it does not
+    fanout.publish(fanout.order(3))
+    fanout.waits_until_processed(consumer, {fanout.id(3)})
+    assert set(fanout.processed(consumer)) == {fanout.id(3)}
+    assert fanout.undelivered(consumer) == []
+    experiment.observe("with the subscription's DLQ: 1 of 1 kept; without: 1 of 1 lost, no error anywhere")
+
+
+@pytest.mark.experiment("SNS-3", failure="A consumer's queue is deleted")
+def test_orders_for_a_deleted_queue_go_to_the_subscriptions_dead_letter_queue(
+    fanout: Fanout, experiment: Experiment
+) -> None:
+    """The topic does not retry: the order goes to the subscription's DLQ at once; without one it is lost, and nothing
+    tells."""
+    url = fanout.consumers["analytics"]["queue_url"]
+    lost_delivery(fanout, experiment, faults.queue_deleted(fanout.deployment, url), "analytics")
+
+
+@pytest.mark.gap("queue-policy")
+@pytest.mark.experiment("SNS-3", failure="A consumer's queue loses its policy")
+def test_orders_for_a_queue_that_refuses_go_to_the_subscriptions_dead_letter_queue(
+    fanout: Fanout, experiment: Experiment
+) -> None:
+    """The same: a refusal is an error of the client's, which SNS does not retry."""
+    url = fanout.consumers["shipping"]["queue_url"]
+    lost_delivery(fanout, experiment, faults.queue_policy_revoked(fanout.deployment, url), "shipping")
+
+
+@pytest.mark.experiment("SQS-7", failure="A consumer is throttled")
+def test_throttling_uses_up_receives(fanout: Fanout, experiment: Experiment) -> None:
+    """Messages wait, but each refused invocation uses up a receive: with a low `maxReceiveCount`, healthy messages
+    end up in the DLQ without a single attempt to process them."""
+    # given shipping has no concurrency to run in
+    for alarm in ("throttles", "dlq_depth"):
+        fanout.waits_for_alarm("shipping", alarm, "OK", within=ALARM_CLEARS)
+    function = fanout.consumers["shipping"]["function"]
+    with faults.throttled(fanout.deployment, function):
+        # when healthy orders arrive
+        sent = experiment.elapsed
+        orders = fanout.publish_many(3)
+
+        # then they are dead-lettered, and no code of ours has seen one
+        fanout.waits_for_alarm("shipping", "throttles", "ALARM")
+        fanout.waits_for_dead_letters("shipping", len(orders))
+        seconds = experiment.elapsed - sent
+        fanout.waits_for_alarm("shipping", "dlq_depth", "ALARM")
+    assert not fanout.processed("shipping")
+    assert not fanout.failed("shipping")
+    experiment.observe(f"3 healthy orders in the DLQ after {seconds:.0f} s and {RECEIVES} receives, 0 invocations")
+
+
+@pytest.mark.experiment("SQS-14", failure="Dead letters wait after the cause is fixed")
+def test_a_redrive_processes_every_dead_letter(fanout: Fanout, experiment: Experiment) -> None:
+    """`make redrive` moves them back to the queue, every one is processed, and the alarm returns to OK."""
+    # given analytics could not process three orders, and its alarm fires
+    fanout.waits_for_alarm("analytics", "dlq_depth", "OK", within=ALARM_CLEARS)
+    with fanout.fault("analytics", "exception", when=fanout.one_of(fanout.ids(3))):
+        orders = fanout.publish_many(3)
+        fanout.waits_for_dead_letters("analytics", 3)
+        fanout.waits_for_alarm("analytics", "dlq_depth", "ALARM")
+    assert not fanout.processed("analytics")
+
+    # when the cause is fixed and the dead-letter queue redriven
+    moved = faults.redrive(fanout.deployment, fanout.consumers["analytics"]["dlq_arn"])
+    redriven = experiment.elapsed
+
+    # then every order is processed, once, and the alarm clears
+    assert moved == len(orders)
+    fanout.waits_until_processed("analytics", orders)
+    assert fanout.processed("analytics") == Counter(orders)
+    fanout.waits_for_alarm("analytics", "dlq_depth", "OK", within=ALARM_CLEARS)
+    experiment.observe(f"3 of 3 processed, the alarm OK {experiment.elapsed - redriven:.0f} s after the redrive")
