@@ -1,6 +1,6 @@
 # The interface of the lab. Every target sets up what it needs; `make help` lists them.
 
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.13 || echo python3)
 LAB_DIR ?= .lab
 export LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT QUEUE COPY
 export FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
@@ -67,11 +67,11 @@ clean:  ## remove everything that the lab made
 	rm -rf $(LAB_DIR) patterns/*/.terraform patterns/*/.terraform.lock.hcl modules/*/.terraform modules/*/.terraform.lock.hcl
 
 $(VENV)/.installed: requirements.lock
-	command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/"; exit 1; }
+	command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/" >&2; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")'
 	mkdir -p $(LAB_DIR)/logs
-	echo "… installing the lab's Python packages into $(VENV) (once, about half a minute)"
+	echo "… installing the lab's Python packages into $(VENV) (once, about half a minute)" >&2
 	$(PYTHON) -m venv --clear $(VENV) >$(LAB_DIR)/logs/setup.log 2>&1 \
 	  && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock >>$(LAB_DIR)/logs/setup.log 2>&1 \
-	  || { tail -n 12 $(LAB_DIR)/logs/setup.log; echo "The whole log: $(LAB_DIR)/logs/setup.log"; exit 1; }
+	  || { tail -n 12 $(LAB_DIR)/logs/setup.log; echo "The whole log: $(LAB_DIR)/logs/setup.log"; exit 1; } >&2
 	touch $@

@@ -1,6 +1,7 @@
 """The commands behind the Makefile."""
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -32,9 +33,6 @@ def main() -> None:
     except LabError as error:
         errors.print(f"[red]✗[/red] {escape(str(error))}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("Interrupted.")
-        sys.exit(130)
 
 
 @app.command()
@@ -78,6 +76,8 @@ def env(target: TargetOption = "local") -> None:
     chosen = targets.find(target)
     if not terraform.users_configuration():
         terraform.choose_provider_source()
+    if chosen.access_key:
+        print("unset AWS_PROFILE AWS_SESSION_TOKEN")
     for name, value in (chosen.environment() | terraform.automation(chosen.name)).items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -230,6 +230,7 @@ def test(
     if pattern:
         check_pattern(pattern)
     terraform.find_executable()
+    os.environ["KEEP"] = "1" if keep else ""  # pytest's fixtures read it
     was_running = localstack.default().running() is not None
     chosen = ready(target, yes)
     try:

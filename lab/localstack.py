@@ -65,7 +65,7 @@ class LocalStack:
         try:
             saved = Instance(**json.loads(self._pid_file.read_text()))
             process = psutil.Process(saved.pid)
-            alive = process.create_time() == saved.created and process.status() != psutil.STATUS_ZOMBIE
+            alive = abs(process.create_time() - saved.created) < 2 and process.status() != psutil.STATUS_ZOMBIE
         except (OSError, ValueError, TypeError, psutil.NoSuchProcess):
             return None
         return saved if alive else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import botocore.exceptions
+import botocore.session
 from botocore.config import Config
 from localstack_client.config import get_service_endpoint
 
@@ -32,7 +33,9 @@ class Target:
     @cached_property
     def _session(self) -> Any:
         if self.access_key:
-            return boto3.Session(self.access_key, self.access_key, region_name=self.region)
+            # without AWS_PROFILE: your own configuration is not meant for this target, and may not exist
+            plain = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+            return boto3.Session(self.access_key, self.access_key, region_name=self.region, botocore_session=plain)
         return boto3.Session(region_name=self.region)
 
     def client(self, service: str) -> Any:
@@ -96,6 +99,8 @@ def endpoint() -> Target:
 
 def aws() -> Target:
     """AWS itself, with the ambient credentials. Raises LabError when there are none, or no region."""
+    if url := os.environ.get("AWS_ENDPOINT_URL"):
+        raise LabError(f"AWS_ENDPOINT_URL={url} points away from AWS. Unset it, or use TARGET=endpoint.")
     try:
         session = boto3.Session()
         credentials = session.get_credentials()

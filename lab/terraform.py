@@ -1,5 +1,6 @@
 """Runs Terraform: finds its provider, keeps state apart per target, shows progress, makes its errors readable."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -60,7 +61,11 @@ class Terraform:
         self.workspace = workspace
         self.state = paths.STATE / folder.name
         self.log = paths.LOGS / f"terraform-{folder.name}-{workspace}.log"
-        self.environment = {**os.environ, **environment, **automation(workspace)}
+        inherited = dict(os.environ)
+        if "AWS_ACCESS_KEY_ID" in environment:  # the target has credentials of its own: yours are not meant for it
+            for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+                inherited.pop(name, None)
+        self.environment = {**inherited, **environment, **automation(workspace)}
         self.executable = find_executable()
 
     def init(self) -> None:
@@ -137,7 +142,7 @@ class Terraform:
         except BaseException:
             show("interrupted: waiting for Terraform to save its state")
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=STOP_SECONDS)
+            _wait_for(process)
             raise
         if process.returncode:
             raise LabError(
@@ -314,6 +319,14 @@ def _digest(folders: list[Path]) -> str:
     for file in sorted(file for folder in folders for file in folder.glob("*.tf")):
         digest.update(f"{file}\0".encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def _wait_for(process: subprocess.Popen[str]) -> None:
+    """Waits for an interrupted Terraform to save its state, also when the user is impatient."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(KeyboardInterrupt):
+            process.communicate(timeout=STOP_SECONDS)
 
 
 def _variables(variables: Mapping[str, str]) -> list[str]:
