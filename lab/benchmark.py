@@ -3,13 +3,9 @@
 import json
 import platform
 import shutil
-import socket
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,36 +13,31 @@ from typing import Any
 import psutil
 from rich.table import Table
 
-from lab import localstack, packages, paths, targets, testing
+from lab import benchmark_target, packages, paths, targets, testing
 from lab.console import console, step
 from lab.deployment import Deployment
+from lab.measurement import Measurement, timed
 
 WARM_INVOCATIONS = 200
 COLD_INVOCATIONS = 5
 
 
-@dataclass
-class Measurement:
-    """A time in `unit` (s or ms), the part of it that Terraform's provider only waits, and what is promised."""
-
-    what: str
-    value: float
-    unit: str = "s"
-    provider_waits: float = 0.0
-    promised: float | None = None
-
-
 def measure(pattern: str) -> Path:
     """Measures everything on the running local target, prints a table, and writes it as JSON; returns that file."""
     target = targets.local()
-    results = [*lifecycle(), *building(pattern), *deploying(pattern, target), *experiments(pattern, target)]
+    results = [
+        *benchmark_target.measure(),
+        *building(pattern),
+        *deploying(pattern, target),
+        *experiments(pattern, target),
+    ]
     table = Table("what", "measured", "of it the provider's waits", "promised", box=None)
     for result in results:
         table.add_row(
             result.what,
             f"{result.value:.1f} {result.unit}",
             f"{result.provider_waits:.1f} {result.unit}" if result.provider_waits else "",
-            f"at most {result.promised:g} {result.unit}" if result.promised else "",
+            promise(result),
         )
     console.print(table)
     machine = {
@@ -63,18 +54,11 @@ def measure(pattern: str) -> Path:
     return file
 
 
-def lifecycle() -> Iterator[Measurement]:
-    """Start and stop of a LocalStack of its own."""
-    with tempfile.TemporaryDirectory() as folder, step("measuring start and stop"):
-        lab = localstack.LocalStack(Path(folder), free_port())
-        with timed() as start:
-            instance, _ = lab.start()
-        memory = psutil.Process(instance.pid).memory_info().rss / 1e6
-        with timed() as stop:
-            lab.stop()
-    yield Measurement("LocalStack start", start(), promised=5)
-    yield Measurement("LocalStack stop", stop(), promised=10)
-    yield Measurement("LocalStack memory, idle", memory, "MB")
+def promise(result: Measurement) -> str:
+    """What is promised of a measurement, as text; empty when nothing is."""
+    if result.promised is not None:
+        return f"at most {result.promised:g} {result.unit}"
+    return f"at least {result.promised_at_least:g} {result.unit}" if result.promised_at_least else ""
 
 
 def building(pattern: str) -> Iterator[Measurement]:
@@ -159,19 +143,3 @@ def experiments(pattern: str, target: targets.Target) -> Iterator[Measurement]:
         yield Measurement(
             f"  {evidence['experiment'].removeprefix('test_')}: {evidence['outcome']}", evidence["seconds"]
         )
-
-
-@contextmanager
-def timed() -> Iterator[Callable[[], float]]:
-    """Yields a function that returns the seconds that the block took."""
-    began = time.perf_counter()
-    ended: list[float] = []
-    yield lambda: (ended[0] if ended else time.perf_counter()) - began
-    ended.append(time.perf_counter())
-
-
-def free_port() -> int:
-    """A port of the loopback interface on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

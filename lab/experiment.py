@@ -20,7 +20,7 @@ from lab import paths, targets
 from lab.console import console, step
 from lab.deployment import Deployment, deployed, in_workspace
 
-PATIENCE = {"aws": 5}  # how much longer than on an emulator things may take
+PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
 KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps
 
 
