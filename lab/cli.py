@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lab import benchmark, faults, localstack, packages, paths, targets, terraform, testing
+from lab import bench as benchmarks
 from lab import docs as generated
+from lab import faults, localstack, packages, paths, targets, terraform, testing
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
 from lab.targets import Target
@@ -259,7 +260,7 @@ def bench(pattern: PatternOption = "fanout") -> None:
     """Measures what the lab promises."""
     check_pattern(pattern)
     start_local()
-    benchmark.measure(pattern)
+    benchmarks.measure(pattern)
 
 
 @app.command()

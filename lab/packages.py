@@ -7,6 +7,7 @@ the compressor (zlib's output depends on its version), so entries are stored unc
 
 import ast
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -31,8 +32,12 @@ _LEFT_OUT_FILES = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", ".DS_S
 def build(pattern: str) -> list[Path]:
     """Builds the zips of a pattern's functions and of every layer; returns their paths.
 
-    Raises LabError when a folder holds nothing to package.
+    Layers are built for the architecture that Terraform's variable names, by default x86_64. Raises LabError when a
+    folder holds nothing to package, or the architecture is none of Lambda's.
     """
+    architecture = os.environ.get("TF_VAR_architecture") or "x86_64"  # noqa: SIM112 - Terraform spells it so
+    if architecture not in PLATFORMS:
+        raise LabError(f"TF_VAR_architecture={architecture} is none of Lambda's: {', '.join(PLATFORMS)}.")
     functions = sorted(p for p in (paths.PATTERNS / pattern / "functions").iterdir() if p.is_dir())
     layers = sorted(p for p in paths.LAYERS.iterdir() if p.is_dir())
     built = []
@@ -41,7 +46,7 @@ def build(pattern: str) -> list[Path]:
             check_function(folder)
             built.append(write_zip(folder, paths.BUILD / pattern / f"{folder.name}.zip"))
         for folder in layers:
-            built.append(build_layer(folder, paths.BUILD / "layers" / f"{folder.name}.zip"))
+            built.append(build_layer(folder, paths.BUILD / "layers" / f"{folder.name}.zip", architecture))
     return built
 
 

@@ -266,3 +266,10 @@ def make_wheel(index: Path, tag: str, built_for: str) -> str:
         for name, text in content.items():
             archive.writestr(name, text)
     return digest(file)
+
+
+def test_an_unknown_architecture_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_VAR_architecture", "sparc")
+
+    with pytest.raises(LabError, match="TF_VAR_architecture=sparc is none of Lambda's: x86_64, arm64"):
+        packages.build("fanout")

@@ -13,10 +13,11 @@ from typing import Any
 import psutil
 from rich.table import Table
 
-from lab import benchmark_target, packages, paths, targets, testing
+from lab import packages, paths, targets, testing
+from lab.bench import local_target
+from lab.bench.measurement import Measurement, timed
 from lab.console import console, step
 from lab.deployment import Deployment
-from lab.measurement import Measurement, timed
 
 WARM_INVOCATIONS = 200
 COLD_INVOCATIONS = 5
@@ -26,7 +27,7 @@ def measure(pattern: str) -> Path:
     """Measures everything on the running local target, prints a table, and writes it as JSON; returns that file."""
     target = targets.local()
     results = [
-        *benchmark_target.measure(),
+        *local_target.measure(),
         *building(pattern),
         *deploying(pattern, target),
         *experiments(pattern, target),

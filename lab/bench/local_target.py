@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 
 from lab import localstack
+from lab.bench.measurement import Measurement, free_port, timed
 from lab.console import step
-from lab.measurement import Measurement, free_port, timed
 from lab.targets import Target
 
 BATCH = 10
