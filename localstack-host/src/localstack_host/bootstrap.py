@@ -1,12 +1,15 @@
 """The first thing that runs in a function's process: hands over to awslambdaric, and ends with LocalStack.
 
-Runs in the function's own interpreter and environment, so it imports nothing but the standard library and
-awslambdaric. Arguments: the handler, then anything that helps a person to recognise the process.
+Runs in the function's own interpreter and environment, so it imports nothing but the standard library,
+``private_folders`` and awslambdaric. Arguments: the handler, the folders for ``private_folders`` as a JSON object, then
+the function's name and the environment's folder.
 
 Standard input is a pipe whose other end only LocalStack holds. When it closes, LocalStack has gone, however it went:
 the process group, and with it whatever the function started, is killed.
 """
 
+import importlib.util
+import json
 import os
 import signal
 import sys
@@ -17,6 +20,23 @@ import types
 def end_with(pipe: int) -> None:
     os.read(pipe, 1)
     os.killpg(0, signal.SIGKILL)
+
+
+def redirect(folders: dict[str, str], environment_folder: str) -> None:
+    # By its path: the folder that it is in must not be on the function's path.
+    own_folder = os.path.dirname(os.path.abspath(__file__))
+    path = os.path.join(own_folder, "private_folders.py")
+    specification = importlib.util.spec_from_file_location("private_folders", path)
+    if specification is None or specification.loader is None:
+        raise ImportError(f"cannot load {path}")
+    private = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(private)
+    code = os.environ["LAMBDA_TASK_ROOT"]
+    private.redirect(folders, [*private.interpreter(), own_folder, code, environment_folder])
+    # The interpreter looked for the layers' packages when it started, and found nothing.
+    # (importlib.invalidate_caches forgets that too, and takes 20 ms.)
+    for missing in [entry for entry, finder in sys.path_importer_cache.items() if finder is None]:
+        del sys.path_importer_cache[missing]
 
 
 def portable_runtime_client() -> types.ModuleType:
@@ -53,6 +73,9 @@ def portable_runtime_client() -> types.ModuleType:
 
 
 def main() -> None:
+    handler, folders, _, environment_folder = sys.argv[1:]
+    if folders != "{}":
+        redirect(json.loads(folders), environment_folder)
     threading.Thread(target=end_with, args=(os.dup(0),), daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
@@ -61,7 +84,7 @@ def main() -> None:
         sys.modules["runtime_client"] = portable_runtime_client()
     from awslambdaric.__main__ import main as serve
 
-    serve(["awslambdaric", sys.argv[1]])
+    serve(["awslambdaric", handler])
 
 
 if __name__ == "__main__":
