@@ -31,7 +31,12 @@ from botocore.config import Config
 PYTHON = os.environ.get("LOCALSTACK_HOST_PYTHON", sys.executable)
 FUNCTION_PYTHON = os.environ.get("LOCALSTACK_HOST_FUNCTION_PYTHON", sys.executable)
 ROLE = "arn:aws:iam::000000000000:role/test"
-SHORT_TIMES = ("--alarm-seconds", "1", "--metric-seconds", "1", "--async-retry-seconds", "1")
+SHORT_TIMES = (
+    *("--alarm-seconds", "1"),
+    *("--metric-seconds", "1"),
+    *("--async-retry-seconds", "1"),
+    *("--delivery-retry-seconds", "1"),
+)
 
 
 def wait_until[T](condition: Callable[[], T], seconds: float = 20, every: float = 0.2) -> T:

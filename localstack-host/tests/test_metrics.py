@@ -1,4 +1,4 @@
-"""Metrics of functions and queues, alarms on them, and RedriveAllowPolicy."""
+"""Metrics of functions and queues, and alarms on them."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -128,13 +128,3 @@ def test_an_alarm_notifies_its_topic(localstack: Instance) -> None:
         lambda: localstack.client("sqs").receive_message(QueueUrl=told_url, WaitTimeSeconds=1).get("Messages")
     )
     assert alarm in message["Body"]
-
-
-def test_redrive_allow_policy_can_be_taken_away(localstack: Instance) -> None:
-    sqs = localstack.client("sqs")
-    url, _ = localstack.create_queue(RedriveAllowPolicy='{"redrivePermission":"denyAll"}')
-
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedriveAllowPolicy": ""})
-
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    assert "RedriveAllowPolicy" not in attributes

@@ -77,7 +77,7 @@ def test_sigterm_ends_one_of_two_instances_within_five_seconds(
     # given two instances with queues of the same name, and functions at work
     others = start_functions(localstack, 1)
     first, _ = localstack.create_queue("same-name")
-    second, arn = own_localstack.create_queue("same-name")
+    second, arn = own_localstack.create_queue("same-name", VisibilityTimeout="60")
     assert first.startswith(f"{localstack.endpoint}/")
     assert second.startswith(f"{own_localstack.endpoint}/")
     idle = start_functions(own_localstack, 6)

@@ -232,7 +232,7 @@ def test_fifo_groups_keep_their_order(localstack: Instance) -> None:
         f"fifo-{time.time_ns()}.fifo",
         FifoQueue="true",
         ContentBasedDeduplication="true",
-        VisibilityTimeout="5",
+        VisibilityTimeout="10",
     )
     function = consumer(localstack)
     map_queue(localstack, arn, function, BatchSize=3)

@@ -2,9 +2,12 @@
 
 import argparse
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,7 +42,7 @@ def parse(arguments: list[str] | None) -> Options:
         "--alarm-seconds",
         type=seconds,
         metavar="N",
-        help="evaluate metric alarms every N seconds (default: once per evaluation range)",
+        help="evaluate metric alarms every N seconds (default: once a minute)",
     )
     time.add_argument(
         "--metric-seconds",
@@ -55,6 +58,12 @@ def parse(arguments: list[str] | None) -> Options:
         metavar="N",
         help="retry an asynchronous invocation after N, then 2*N seconds (default: %(default)s)",
     )
+    time.add_argument(
+        "--delivery-retry-seconds",
+        type=seconds,
+        metavar="N",
+        help="retry a failed delivery of EventBridge or Scheduler after at most N seconds (default: 1, 2, 4 ... 480)",
+    )
     given = parser.parse_args(arguments)
     return Options(
         port=given.port,
@@ -63,6 +72,7 @@ def parse(arguments: list[str] | None) -> Options:
         alarm_seconds=given.alarm_seconds,
         metric_seconds=given.metric_seconds,
         async_retry_seconds=given.async_retry_seconds,
+        delivery_retry_seconds=given.delivery_retry_seconds,
     )
 
 
@@ -89,6 +99,19 @@ def problem(options: Options) -> str | None:
     return None
 
 
+def private_folders(options: Options) -> str:
+    """Which folders a function can have to itself (``private_folders.usable``); says so when not all of them."""
+    folder = tempfile.mkdtemp(dir=options.directory / "tmp")
+    command = [options.function_python, "-P", str(Path(__file__).with_name("private_folders.py")), folder]
+    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    shutil.rmtree(folder, ignore_errors=True)
+    usable = found.stdout.strip()
+    for name in {"/tmp", "/opt"} - set(usable.split(os.pathsep)):
+        reason = f" ({found.stderr.strip().splitlines()[-1]})" if found.returncode else ""
+        print(f"Functions share this machine's {name}{reason}: README.md, What differs from AWS.")
+    return usable
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     options = parse(arguments)
     if reason := problem(options):
@@ -96,6 +119,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     for name in ("cache", "filesystem", "tmp"):
         (options.directory / name).mkdir(parents=True, exist_ok=True)
     os.chdir(options.directory)
+    options = replace(options, private_folders=private_folders(options))
     # exec: the process that was started is LocalStack, so that its id, signals and exit status are LocalStack's.
     # -P: a file in the working folder must not shadow a module.
     command = [sys.executable, "-P", "-m", "localstack_host.server"]

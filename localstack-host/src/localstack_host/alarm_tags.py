@@ -6,6 +6,8 @@ AWS: PutMetricAlarm tags a new alarm with its Tags and ignores them for an alarm
 LocalStack: ignores Tags, so that ListTagsForResource returns none and Terraform sees a difference at its next plan.
 
 Here: the provider tags the alarm when it has made it.
+
+Evidence: documentation.
 """
 
 from localstack.aws.api import RequestContext, handler

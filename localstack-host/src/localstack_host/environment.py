@@ -6,9 +6,24 @@ from pathlib import Path
 
 ACCOUNT_REGION = "us-east-1"
 INHERITED = ("PATH", "LANG", "DEBUG", "LS_LOG")
-PROVIDERS = ("cloudwatch", "lambda", "logs", "s3", "sns", "sqs")
+PROVIDERS = (
+    "cloudwatch",
+    "dynamodb",
+    "dynamodbstreams",
+    "events",
+    "kinesis",
+    "lambda",
+    "logs",
+    "s3",
+    "scheduler",
+    "sns",
+    "sqs",
+    "stepfunctions",
+)
 FUNCTION_PYTHON = "LOCALSTACK_HOST_FUNCTION_PYTHON"
 ALARM_SECONDS = "LOCALSTACK_HOST_ALARM_SECONDS"
+DELIVERY_RETRY_SECONDS = "LOCALSTACK_HOST_DELIVERY_RETRY_SECONDS"
+PRIVATE_FOLDERS = "LOCALSTACK_HOST_PRIVATE_FOLDERS"
 
 # What AWS documents (SQS metrics every minute: sqs-monitoring-using-cloudwatch; a first retry of an asynchronous
 # invocation after one minute: invocation-async-error-handling) and LocalStack does too.
@@ -18,7 +33,10 @@ DEFAULT_ASYNC_RETRY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Options:
-    """What a start of LocalStack depends on. Seconds are whole."""
+    """What a start of LocalStack depends on. Seconds are whole.
+
+    private_folders: what ``private_folders`` found usable, as it printed it
+    """
 
     port: int
     directory: Path
@@ -26,6 +44,8 @@ class Options:
     alarm_seconds: int | None = None
     metric_seconds: int = DEFAULT_METRIC_SECONDS
     async_retry_seconds: int = DEFAULT_ASYNC_RETRY_SECONDS
+    delivery_retry_seconds: int | None = None
+    private_folders: str = ""
 
 
 def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
@@ -56,8 +76,11 @@ def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
         # Unpacking a zip takes milliseconds here; callers that wait for "Active" find it at once.
         "LAMBDA_SYNCHRONOUS_CREATE": "1",
         "LAMBDA_RETRY_BASE_DELAY": str(options.async_retry_seconds),
+        # Presigned URLs expire, and must be signed (presigned_urls).
+        "S3_SKIP_SIGNATURE_VALIDATION": "0",
         "SQS_CLOUDWATCH_METRICS_REPORT_INTERVAL": str(options.metric_seconds),
         FUNCTION_PYTHON: options.function_python,
+        PRIVATE_FOLDERS: options.private_folders,
         # For clients that LocalStack creates for itself; any value will do.
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -65,5 +88,7 @@ def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
     }
     if options.alarm_seconds is not None:
         variables[ALARM_SECONDS] = str(options.alarm_seconds)
+    if options.delivery_retry_seconds is not None:
+        variables[DELIVERY_RETRY_SECONDS] = str(options.delivery_retry_seconds)
     overrides = {f"PROVIDER_OVERRIDE_{name.upper()}": "host" for name in PROVIDERS}
     return {name: caller[name] for name in INHERITED if name in caller} | variables | overrides

@@ -8,6 +8,9 @@ platform.runtimeDone and platform.report, filtered by SystemLogLevel
 LocalStack: leaves it to the executor; its own asks a program inside the container.
 
 Here: both formats, as pure functions.
+
+Evidence: documentation; recordings TestLambdaFeatures::test_invocation_with_logs and TestLambdaBehavior for the text
+format; belief for the order of the lines after a crash.
 """
 
 import json

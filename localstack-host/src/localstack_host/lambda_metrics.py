@@ -6,45 +6,44 @@ Invocations; Duration is the time that the handler took, in milliseconds
 
 LocalStack: publishes Invocations and Errors only.
 
-Here: the executor publishes Duration; a wrapper around the invocation of a version publishes Throttles.
+Here: the executor publishes Duration; a wrapper around the invocation of a version publishes Throttles. They and
+LocalStack's own go straight to ``metric_database``.
+
+Evidence: documentation.
 """
 
-import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from localstack.aws.api.lambda_ import TooManyRequestsException
-from localstack.aws.connect import connect_to
+from localstack.services.lambda_.invocation import metrics
 from localstack.services.lambda_.invocation.version_manager import LambdaVersionManager
-from localstack.utils.threads import start_thread
 
+from localstack_host import metric_database
 from localstack_host.patching import replace
-
-LOG = logging.getLogger(__name__)
 
 
 def publish(version: Any, metric: str, value: float, unit: str) -> None:
-    """Put one value into AWS/Lambda, dimension FunctionName, without making the invocation wait for it.
+    """Put one value into AWS/Lambda, dimension FunctionName.
 
     :param version: LocalStack's FunctionVersion
     """
-    identity, now = version.id, datetime.now(UTC)
+    identity = version.id
+    put(identity.account, identity.region, identity.function_name, metric, value, unit)
 
-    def put(*_: Any) -> None:
-        datum = {
-            "MetricName": metric,
-            "Dimensions": [{"Name": "FunctionName", "Value": identity.function_name}],
-            "Timestamp": now,
-            "Value": value,
-            "Unit": unit,
-        }
-        try:
-            client = connect_to(aws_access_key_id=identity.account, region_name=identity.region).cloudwatch
-            client.put_metric_data(Namespace="AWS/Lambda", MetricData=[datum])
-        except Exception as error:  # noqa: BLE001 - a metric must not fail anything else
-            LOG.info("metric %s of function %s not published: %s", metric, identity.function_name, error)
 
-    start_thread(put, name=f"lambda-metric-{metric}")
+def put(
+    account_id: str, region: str, function_name: str, metric: str, value: float, unit: str | None = None
+) -> None:
+    dimensions = [{"Name": "FunctionName", "Value": function_name}]
+    datum: Any = {"MetricName": metric, "Dimensions": dimensions, "Value": value, "Unit": unit}
+    metric_database.publish(account_id, region, "AWS/Lambda", [datum])
+
+
+def publish_own(
+    metric: str, value: float, function: dict[str, str], account_id: str, region_name: str
+) -> None:
+    """LocalStack's own metrics: Invocations and Errors."""
+    put(account_id, region_name, function["func_name"], metric, value)
 
 
 def install() -> None:
@@ -55,5 +54,7 @@ def install() -> None:
             publish(self.function_version, "Throttles", 1, "Count")
             raise
 
+    # patch: the module's functions make requests to CloudWatch for every invocation, by this name.
+    replace(metrics, "publish_lambda_metric", publish_own)
     # patch: synchronous and asynchronous invocations meet here only, and no hook sees one that is throttled.
     invoke = replace(LambdaVersionManager, "invoke", counting)

@@ -8,6 +8,8 @@ LocalStack: matches everything (``get_pattern_matcher`` in ``localstack/services
 
 Here: a parser and matcher that knows nothing of LocalStack. Not as on AWS: quotas on regular expressions are not
 enforced.
+
+Evidence: documentation (the page's examples are the tests).
 """
 
 import json

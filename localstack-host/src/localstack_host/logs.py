@@ -11,6 +11,8 @@ metric format is stored as text.
 
 Here: the provider publishes metrics when events are put, and refuses a pattern that cannot be parsed when it is
 given. The patterns are those of ``log_patterns``.
+
+Evidence: documentation; belief for the text of the refusal.
 """
 
 import json

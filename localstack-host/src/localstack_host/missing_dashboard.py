@@ -6,6 +6,8 @@ AWS: answers DashboardNotFoundError, "The specified dashboard does not exist"
 LocalStack: answers InvalidParameterValue, at which Terraform fails instead of creating the dashboard again.
 
 Here: the provider looks first.
+
+Evidence: documentation; the code on the wire, ResourceNotFound, is that of the service's model.
 """
 
 from localstack.aws.api import RequestContext

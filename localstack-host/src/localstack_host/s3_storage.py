@@ -8,9 +8,8 @@ every instance that runs there (``localstack/services/s3/provider.py``: DEFAULT_
 Here: the provider gets a store of its own, through its constructor, in a new folder below TMPDIR.
 """
 
-from localstack.services.s3.provider import S3Provider
 from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
 
 
-def provider() -> S3Provider:
-    return S3Provider(EphemeralS3ObjectStore())
+def store() -> EphemeralS3ObjectStore:
+    return EphemeralS3ObjectStore()
