@@ -103,7 +103,7 @@ def gaps() -> str:
     """The table of what the targets are known not to show."""
     rows = ["| Gap | Target | Semantic | What happens instead | Why |", "|---|---|---|---|---|"]
     for gap in targets.known_gaps():
-        semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})"
+        semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})" if gap.semantic else ""
         rows.append(f"| `{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |")
     return "\n".join(rows)
 

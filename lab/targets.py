@@ -70,7 +70,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Gap:
-    """A semantic that a target does not show: an entry of `lab/gaps.toml`."""
+    """Something that a target does not show: an entry of `lab/gaps.toml`. `semantic` is empty where none is meant."""
 
     id: str
     target: str

@@ -123,14 +123,11 @@ def test_an_experiment_says_what_fails_what_happens_and_what_it_rests_on(experim
 
 
 @pytest.mark.parametrize("gap", targets.known_gaps(), ids=lambda gap: gap.id)
-def test_a_gap_names_a_target_and_a_semantic_and_an_experiment_runs_into_it(gap: targets.Gap) -> None:
-    marks = [docs.mark(parameter.values[0], "gap") for parameter in EXPERIMENTS]  # type: ignore[arg-type]
-
+def test_a_gap_names_a_target_and_an_existing_semantic(gap: targets.Gap) -> None:
     assert gap.target in targets.TARGETS
-    assert gap.semantic.lower() in ANCHORS
+    assert not gap.semantic or gap.semantic.lower() in ANCHORS
     assert gap.instead.endswith(".")
     assert gap.reason.endswith(".")
-    assert gap.id in {mark.args[0] for mark in marks if mark}
 
 
 def test_the_names_of_gaps_are_unique_and_those_that_experiments_name_exist() -> None:
