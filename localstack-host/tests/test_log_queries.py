@@ -38,7 +38,7 @@ def log_group(localstack: Instance) -> str:
 def answer(localstack: Instance, log_group: str, query: str, **more: Any) -> dict:
     logs = localstack.client("logs")
     started = logs.start_query(
-        logGroupName=log_group, startTime=NOW - 3600, endTime=NOW + 60, queryString=query, **more
+        logGroupName=log_group, startTime=NOW - 3600, endTime=int(time.time()) + 60, queryString=query, **more
     )
     return wait_until(
         lambda: (got := logs.get_query_results(queryId=started["queryId"]))["status"] == "Complete" and got

@@ -118,7 +118,7 @@ def test_disabled_and_enabled_loses_nothing_and_repeats_nothing(localstack: Inst
     assert result(localstack, mapping) == "No records processed"
 
     def put_until_one_is_seen() -> list[list[str]]:  # a mapping at LATEST can miss what comes while it starts
-        source.put("before")
+        source.put(unique("before"))  # a write that changes nothing leaves no record
         return batches(localstack, function)
 
     wait_until(put_until_one_is_seen)
