@@ -1,6 +1,7 @@
 """What a person sees: one line per step, an error that says what to do, and the details in a log file."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from rich.status import Status
 
 from lab import paths
 
-console = Console(highlight=False, soft_wrap=True)
+# a log file is as wide as it needs to be
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 errors = Console(highlight=False, soft_wrap=True, stderr=True)  # `make env` is evaluated by a shell
 
 

@@ -21,6 +21,13 @@ from lab.deployment import Deployment
 
 WARM_INVOCATIONS = 200
 COLD_INVOCATIONS = 5
+RECORD = {
+    "eventSource": "aws:sqs",
+    "messageId": "bench",
+    "body": json.dumps({"order_id": "o-1", "customer_id": "c-1", "amount": 250, "goods": ["physical"]}),
+    "attributes": {"ApproximateReceiveCount": "1"},
+    "messageAttributes": {},
+}
 
 
 def measure(pattern: str) -> Path:
@@ -95,14 +102,14 @@ def deploying(pattern: str, target: targets.Target) -> Iterator[Measurement]:
 
 
 def invocations(copy: Deployment) -> Iterator[Measurement]:
-    """Cold and warm invocations of a consumer with an empty batch, through the fault layer and without it."""
+    """Cold and warm invocations of a consumer with a batch of one order, through the fault layer and without it."""
     client = copy.target.client("lambda")
     name = next(
         function["name"] for short, function in copy.outputs["functions"].items() if short != copy.outputs["entry"]
     )
 
     def invoke() -> None:
-        answer = client.invoke(FunctionName=name, Payload=b'{"Records": []}')
+        answer = client.invoke(FunctionName=name, Payload=json.dumps({"Records": [RECORD]}))
         assert "FunctionError" not in answer, answer["Payload"].read()
 
     def warm_milliseconds() -> float:

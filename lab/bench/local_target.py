@@ -147,4 +147,4 @@ class _Bench:
 
 def _cpu_percent(process: psutil.Process) -> float:
     """What an idle process uses of one core."""
-    return float(process.cpu_percent(None) or process.cpu_percent(IDLE_SECONDS))
+    return float(process.cpu_percent(IDLE_SECONDS))
