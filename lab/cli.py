@@ -15,6 +15,7 @@ from rich.table import Table
 from lab import bench as benchmarks
 from lab import docs as generated
 from lab import faults, localstack, packages, paths, targets, terraform, testing
+from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
 from lab.targets import Target
@@ -142,6 +143,18 @@ def send(
             for item in payload["published"]:
                 console.print(f"  sent {item['order_id']}", markup=False)
     follow(deployment, sent, began)
+
+
+@app.command()
+def load(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    rate: Annotated[float, typer.Option(envvar="RATE", min=0.1, help="Orders per second.")] = 20,
+    duration: Annotated[float, typer.Option(envvar="DURATION", min=1, help="Seconds to send for.")] = 30,
+) -> None:
+    """Sends at a rate and shows live what becomes of it, until the queue is empty."""
+    folder = loads.run(applied(pattern, target), rate, duration)
+    console.print(f"\n{paths.shown(folder)}/plot.svg and samples.csv show it over time.")
 
 
 @app.command()

@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lab.console import console, step
 from lab.deployment import Deployment, deployed, in_workspace
 
 PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
-KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps
+KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps, with its variables
 
 
 class Experiment:
@@ -44,7 +45,11 @@ class Experiment:
     @property
     def elapsed(self) -> float:
         """Seconds since the experiment began."""
-        return round(time.time() - self._began, 2)
+        return self.since(time.time())
+
+    def since(self, moment: float) -> float:
+        """Seconds from the experiment's beginning to a moment (seconds since the epoch)."""
+        return round(moment - self._began, 2)
 
     def note(self, event: str, **details: Any) -> None:
         """Adds an event to the timeline, at this moment."""
@@ -71,7 +76,7 @@ class Experiment:
                 line = _json(event["message"])
                 mine = line.get("correlation_id") == self.id or line.get("message") == "fault injected"
                 if mine and (not messages or line.get("message") in messages):
-                    found.append({"at": round(event["timestamp"] / 1000 - self._began, 2), **line})
+                    found.append({**line, "at": self.since(event["timestamp"] / 1000)})
         return sorted(found, key=lambda line: line["at"])
 
     def wait_until(self, what: str, condition: Callable[[], Any], within: float) -> Any:
@@ -150,7 +155,10 @@ class Experiment:
         return file
 
     def _whole_timeline(self) -> list[dict[str, Any]]:
-        keep = ("order_id", "message_id", "receive_count", "error_class", "error", "mode", "function")
+        keep = (
+            "order_id", "message_id", "receive_count", "error_class", "error", "retry_in_seconds", "outcome",
+            "mode", "function",
+        )  # fmt: skip
         logged = [
             {"at": line["at"], "event": f"{name}: {line['message']}"} | {key: line[key] for key in keep if key in line}
             for name in self._followed
@@ -166,33 +174,50 @@ def target() -> targets.Target:
 
 
 @pytest.fixture(scope="module")
-def deployment(request: pytest.FixtureRequest, target: targets.Target) -> Iterator[Deployment]:
-    """An isolated copy of the pattern that the test module belongs to, destroyed afterwards.
+def deployments(request: pytest.FixtureRequest, target: targets.Target) -> Iterator[list[Deployment]]:
+    """Isolated copies of the pattern that the test module belongs to, destroyed afterwards.
 
-    The module's VARIABLES are the Terraform variables that compress its times. With KEEP=1 the copy stays, and the
-    next run with KEEP=1 finds it.
+    The module's VARIABLES are the Terraform variables that compress its times; the mark `variant` of a test adds some.
+    There is one copy for each set of variables, and they are deployed side by side. With KEEP=1 the copies stay, and
+    the next run with KEEP=1 finds them.
     """
     pattern = request.path.parent.parent.name
     keep = bool(os.environ.get("KEEP"))
-    copy = (_kept(pattern, target) if keep else None) or Deployment.isolated(pattern, target, {})
-    copy = Deployment(pattern, target, copy.name, request.module.VARIABLES)
+    wanted: list[dict[str, str]] = []
+    for variables in (_variables(item) for item in request.session.items if item.path == request.path):
+        if variables not in wanted:
+            wanted.append(variables)
+    kept = _kept(pattern, target) if keep else []
+    copies = [
+        next((copy for copy in kept if copy.variables == variables), None)
+        or Deployment.isolated(pattern, target, variables)
+        for variables in wanted
+    ]
+    names = " and ".join(copy.name for copy in copies)
     try:
-        with _shown(request), step(f"deploying {copy.name}") as progress:
-            copy.apply(progress.detail)
-            progress.result = f"deployed {copy.name}"
-        yield copy
+        with _shown(request), step(f"deploying {names}") as progress:
+            _side_by_side(copies, lambda copy: copy.apply(lambda text: progress.detail(f"{copy.name}: {text}")))
+            progress.result = f"deployed {names}"
+        yield copies
     finally:
         if keep:
-            (copy.terraform.state / copy.workspace / KEPT).touch()
-            with _shown(request):
-                console.print(
-                    f"Kept {copy.name}. Use it again: make test PATTERN={pattern} KEEP=1. "
-                    f"Remove it: make destroy PATTERN={pattern} COPY={copy.workspace.removeprefix(f'{target.name}-')}"
-                )
+            for copy in copies:
+                (copy.terraform.state / copy.workspace / KEPT).write_text(json.dumps(copy.variables))
+                with _shown(request):
+                    console.print(
+                        f"Kept {copy.name}. Use it again: make test PATTERN={pattern} KEEP=1. Remove it: make destroy "
+                        f"PATTERN={pattern} COPY={copy.workspace.removeprefix(f'{target.name}-')}"
+                    )
         else:
-            with _shown(request), step(f"destroying {copy.name}") as progress:
-                copy.destroy(progress.detail)
-                progress.result = f"destroyed {copy.name}, nothing is left of it"
+            with _shown(request), step(f"destroying {names}") as progress:
+                _side_by_side(copies, lambda copy: copy.destroy(lambda text: progress.detail(f"{copy.name}: {text}")))
+                progress.result = f"destroyed {names}, nothing is left"
+
+
+@pytest.fixture
+def deployment(request: pytest.FixtureRequest, deployments: list[Deployment]) -> Deployment:
+    """The copy with the variables of this test."""
+    return next(copy for copy in deployments if copy.variables == _variables(request.node))
 
 
 @pytest.fixture
@@ -215,6 +240,7 @@ _REPORT = pytest.StashKey[pytest.TestReport]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "experiment(*semantics, failure): an experiment, and the semantics it rests on")
+    config.addinivalue_line("markers", "variant(**variables): runs on a copy with these Terraform variables added")
     config.addinivalue_line("markers", "gap(id): cannot pass on a target with this entry in lab/gaps.toml")
 
 
@@ -241,11 +267,32 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def _kept(pattern: str, target: targets.Target) -> Deployment | None:
+def _variables(item: pytest.Item) -> dict[str, str]:
+    """The Terraform variables of the copy that a test runs on."""
+    module: Any = item.getparent(pytest.Module)
+    variant = item.get_closest_marker("variant")
+    return {**module.obj.VARIABLES, **(variant.kwargs if variant else {})}
+
+
+def _side_by_side(copies: list[Deployment], work: Callable[[Deployment], Any]) -> None:
+    """Works on every copy at once: most of the time Terraform waits for queues."""
+    if len(copies) == 1:
+        work(copies[0])  # in this thread, which is the one that Ctrl-C reaches
+        return
+    with ThreadPoolExecutor(len(copies)) as pool:
+        for done in [pool.submit(work, copy) for copy in copies]:
+            done.result()
+
+
+def _kept(pattern: str, target: targets.Target) -> list[Deployment]:
+    """The copies that KEEP=1 kept, with their variables."""
+    copies = []
     for found, workspace in deployed(target.name):
-        if found == pattern and (paths.STATE / pattern / workspace / KEPT).exists():
-            return in_workspace(pattern, workspace, target)
-    return None
+        file = paths.STATE / pattern / workspace / KEPT
+        if found == pattern and file.exists():
+            copy = in_workspace(pattern, workspace, target)
+            copies.append(Deployment(pattern, target, copy.name, json.loads(file.read_text())))
+    return copies
 
 
 def _shown(request: pytest.FixtureRequest) -> Any:

@@ -84,6 +84,78 @@ def throttled(deployment: Deployment, function: str, concurrency: int = 0) -> It
 
 
 @contextmanager
+def function_changed(deployment: Deployment, function: str, **configuration: Any) -> Iterator[None]:
+    """A function with another configuration (UpdateFunctionConfiguration's) for the length of a block.
+
+    Variables are added to the ones it has; one whose value is None is removed.
+    """
+    client = deployment.target.client("lambda")
+    before = client.get_function_configuration(FunctionName=function)
+    old = {name: before[name] for name in configuration}
+    if "Environment" in configuration:
+        variables = before["Environment"]["Variables"] | configuration["Environment"]["Variables"]
+        kept = {name: value for name, value in variables.items() if value is not None}
+        configuration["Environment"] = {"Variables": kept}
+        old["Environment"] = {"Variables": before["Environment"]["Variables"]}
+    _configure(deployment, function, configuration)
+    try:
+        yield
+    finally:
+        _configure(deployment, function, old)
+
+
+@contextmanager
+def partial_responses_off(deployment: Deployment, mapping: str, function: str) -> Iterator[None]:
+    """A mapping without ReportBatchItemFailures, and its function told so: modules/function can deploy both."""
+    told = {"Variables": {"REPORT_BATCH_ITEM_FAILURES": "false"}}
+    with function_changed(deployment, function, Environment=told):
+        _update_mapping(deployment, mapping, FunctionResponseTypes=[])
+        try:
+            yield
+        finally:
+            _update_mapping(deployment, mapping, FunctionResponseTypes=["ReportBatchItemFailures"])
+
+
+@contextmanager
+def visibility_timeout(deployment: Deployment, queue_url: str, seconds: int) -> Iterator[None]:
+    """A queue with another visibility timeout for the length of a block; on AWS this takes up to 60 s to settle.
+
+    SQS takes any, also one shorter than the timeout of the function that consumes the queue: only creating or updating
+    the mapping checks it (SQS-6).
+    """
+    sqs = deployment.target.client("sqs")
+    named = {"QueueUrl": queue_url}
+    before = sqs.get_queue_attributes(**named, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(**named, Attributes={"VisibilityTimeout": str(seconds)})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(**named, Attributes=before)
+
+
+@contextmanager
+def time_to_live_off(deployment: Deployment, table: str, attribute: str) -> Iterator[None]:
+    """A table that keeps its expired items for the length of a block.
+
+    Does nothing on AWS: it deletes them only days later, and takes one change of this setting an hour.
+    """
+    if deployment.target.endpoint is None:
+        yield
+        return
+    dynamodb = deployment.target.client("dynamodb")
+
+    def switch(on: bool) -> None:
+        setting = {"Enabled": on, "AttributeName": attribute}
+        dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=setting)
+
+    switch(False)
+    try:
+        yield
+    finally:
+        switch(True)
+
+
+@contextmanager
 def queue_policy_revoked(deployment: Deployment, queue_url: str) -> Iterator[None]:
     """A queue to which nobody may send for the length of a block."""
     sqs = deployment.target.client("sqs")
@@ -155,13 +227,23 @@ _SETTABLE = {
 
 
 def _switch(deployment: Deployment, mapping: str, enabled: bool) -> None:
+    _update_mapping(deployment, mapping, "Enabled" if enabled else "Disabled", Enabled=enabled)
+
+
+def _update_mapping(deployment: Deployment, mapping: str, state: str = "Enabled", **settings: Any) -> None:
+    """Updates an event source mapping, and waits until it is in that state again."""
     client = deployment.target.client("lambda")
-    client.update_event_source_mapping(UUID=mapping, Enabled=enabled)
-    wanted = "Enabled" if enabled else "Disabled"
+    client.update_event_source_mapping(UUID=mapping, **settings)
     settled = Retrying(
-        stop=stop_after_delay(SETTLE_SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda s: s != wanted)
+        stop=stop_after_delay(SETTLE_SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda s: s != state)
     )
     settled(lambda: client.get_event_source_mapping(UUID=mapping)["State"])
+
+
+def _configure(deployment: Deployment, function: str, configuration: dict[str, Any]) -> None:
+    client = deployment.target.client("lambda")
+    client.update_function_configuration(FunctionName=function, **configuration)
+    client.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
 
 
 def _parameter(deployment: Deployment) -> str:

@@ -88,7 +88,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 class TestWhichPattern:
     @pytest.mark.parametrize(
-        "command", ["build", "apply", "send", "fault", "heal", "redrive", "destroy", "test", "bench"]
+        "command", ["build", "apply", "send", "load", "fault", "heal", "redrive", "destroy", "test", "bench"]
     )
     def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
         assert refused(lab(command, PATTERN="fanuot")) == f"✗ Unknown PATTERN=fanuot. {KNOWN}\n"
@@ -108,7 +108,7 @@ class TestWhichTarget:
 
         assert said == "✗ Unknown TARGET=azure. There are: local, endpoint, aws.\n"
 
-    @pytest.mark.parametrize("command", ["send", "fault", "heal", "redrive"])
+    @pytest.mark.parametrize("command", ["send", "load", "fault", "heal", "redrive"])
     def test_the_local_one_does_not_run(self, lab: Shell, command: str) -> None:
         assert "LocalStack is not running" in refused(lab(command, PATTERN="fanout"))
 

@@ -160,6 +160,19 @@ def test_an_action_that_fails_is_transient_unless_it_says_otherwise(
     assert response == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
 
 
+def test_an_action_can_have_the_record_itself(consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]]) -> None:
+    response = consumer.consume_records(
+        sqs_event({"amount": 2}, {}),
+        Context(),
+        lambda record: {"seen": record.message_id, "doubled": 2 * consumer.parsed(record, parse)},
+    )
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-2"}]}
+    processed, failed = logged()
+    assert (processed["seen"], processed["doubled"]) == ("m-1", 4)
+    assert failed["error"] == "PermanentError: malformed message: KeyError: 'amount'"
+
+
 def test_a_batch_that_fails_whole_is_reported_and_not_raised(consumer: ModuleType) -> None:
     response = consumer.consume(sqs_event({}, "{"), Context(), parse=parse, act=act)
 
@@ -210,3 +223,38 @@ def test_the_layer_ships_the_powertools_version_that_these_tests_run_on() -> Non
 
     assert {name for name, _ in pinned} == {"aws-lambda-powertools", "jmespath", "typing-extensions"}
     assert pinned == [(name, importlib.metadata.version(name)) for name, _ in pinned]
+
+
+def records(*ids: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": id_} for id_ in ids]}
+
+
+def report(*ids: str) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}
+
+
+def test_a_message_that_was_neither_processed_nor_reported_is_not_lost_silently(consumer: ModuleType) -> None:
+    with pytest.raises(consumer.UnreportedFailure, match=r"2 of 4 messages failed unreported: m-3, m-4"):
+        consumer.refuse_to_lose(records("m-1", "m-2", "m-3", "m-4"), {"m-1"}, report("m-2"))
+
+    consumer.refuse_to_lose(records("m-1", "m-2"), {"m-1"}, report("m-2"))
+
+
+def test_where_nobody_reads_reports_a_failed_message_breaks_the_invocation(
+    consumer: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "REPORTS_ARE_READ", False)
+
+    with pytest.raises(consumer.UnreportedFailure, match="1 of 2 messages failed unreported: m-2"):
+        consumer.consume(sqs_event({"amount": 1}, {}), Context(), parse=parse, act=act)
+
+    assert consumer.consume(sqs_event({"amount": 1}), Context(), parse=parse, act=act) == {"batchItemFailures": []}
+
+
+def test_an_action_that_swallows_its_error_and_returns_nothing_has_failed(consumer: ModuleType) -> None:
+    def swallow(_: int) -> Any:
+        return None
+
+    response = consumer.consume(sqs_event({"amount": 1}), Context(), parse=parse, act=swallow)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}

@@ -51,6 +51,9 @@ def rule(mode: Any, **parameters: Any) -> dict[str, Any]:
         rule("latency", seconds=0.5),
         rule("timeout", when="order_id == 'o-1' && amount > `100`"),
         rule("crash", receive_count=1, probability=0.5),
+        rule("crash", at="end"),
+        rule("timeout", at="start"),
+        rule("latency", seconds=1, at="dynamodb.UpdateItem"),
         rule("fail_after_commit", error="ValueError"),
         rule("dependency", service="sns", operation="Publish", error="throttling"),
         rule("dependency", service="sns", error="timeout"),
@@ -107,6 +110,10 @@ def test_a_valid_rule_survives_the_way_through_the_parameter(raw: dict[str, Any]
             document(rule("dependency", service="sns", operation="", error="timeout")),
             "rules[0].operation: '' is not an API operation",
         ),
+        (document(rule("crash", at="middle")), 'rules[0].at: \'middle\' is not "start", "end" or a call such as'),
+        (document(rule("crash", at="dynamodb.")), "rules[0].at: 'dynamodb.' is not "),
+        (document(rule("crash", at=1)), "rules[0].at: 1 is not "),
+        (document(rule("exception", at="end")), "rules[0].at: not a field of mode exception, which has "),
         (document(rule("malformed_response")), "rules[0].response: missing, mode malformed_response needs it"),
     ],
 )
@@ -334,6 +341,19 @@ def test_latency_delays_the_work(sleeps: list[float], capsys: pytest.CaptureFixt
     assert slept_before_work == [[1.5]]
     (line,) = injected_lines(capsys)
     assert (line["mode"], line["seconds"]) == ("latency", 1.5)
+
+
+def test_a_rule_at_the_end_acts_when_the_work_is_done(sleeps: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    slept_before_work: list[list[float]] = []
+
+    def handler(event: Any, context: Any) -> str:
+        slept_before_work.append(list(sleeps))
+        return "done"
+
+    assert wrapped(handler, rule("latency", seconds=1.5, at="end"))({}, Context()) == "done"
+
+    assert (slept_before_work, sleeps) == ([[]], [1.5])
+    assert [line["place"] for line in injected_lines(capsys)] == ["end"]
 
 
 def test_timeout_sleeps_past_the_deadline_before_the_work(
@@ -693,6 +713,25 @@ def test_a_dependency_fault_fails_only_the_service_and_operation_that_it_names(
 
 
 @pytest.mark.usefixtures("faulty_aws")
+@pytest.mark.parametrize(("at", "acts"), [("sns.Publish", [1.5]), ("sns.PublishBatch", []), ("sqs.Publish", [])])
+def test_a_rule_at_a_call_acts_right_before_that_call_is_sent(
+    at: str, acts: list[float], sleeps: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, slept = aws_client("sns", attempts=1), []
+
+    def handler(event: Any, context: Any) -> None:
+        slept.append(list(sleeps))
+        with pytest.raises(EndpointConnectionError):  # it is sent all the same
+            CALLS["sns"](client)
+        slept.append(list(sleeps))
+
+    wrapped(handler, rule("latency", seconds=1.5, at=at))({}, Context())
+
+    assert slept == [[], acts]
+    assert [line["place"] for line in injected_lines(capsys)] == [at for _ in acts]
+
+
+@pytest.mark.usefixtures("faulty_aws")
 def test_a_dependency_fault_for_one_record_fails_the_calls_of_that_record_only() -> None:
     client = aws_client("sns", attempts=1)
     outcomes = {}
@@ -821,6 +860,15 @@ def test_a_crash_ends_the_process_in_mid_batch_after_earlier_records_were_done(r
         "mode": "crash",
         "message_id": "m-o-2",
     }
+
+
+def test_a_crash_at_the_end_comes_after_the_work_and_before_the_report(runtime: Runtime) -> None:
+    result = runtime.run(document(rule("crash", when="order_id == 'o-2'", at="end")), sqs_event(*ORDERS))
+
+    assert result.returncode == 1
+    *done, fault = result.stdout.splitlines()
+    assert done == ["did m-o-1", "did m-o-2"]
+    assert (json.loads(fault)["mode"], json.loads(fault)["message_id"]) == ("crash", "m-o-2")
 
 
 def test_a_fault_in_the_parameters_service_does_not_stop_the_layer_from_reading_its_rules(runtime: Runtime) -> None:

@@ -7,6 +7,10 @@ locals {
       POWERTOOLS_METRICS_NAMESPACE = var.metrics_namespace
       POWERTOOLS_LOG_LEVEL         = "INFO"
     },
+    # So that the consumer knows whether anybody reads its partial batch response.
+    var.event_source == null ? {} : {
+      REPORT_BATCH_ITEM_FAILURES = tostring(var.event_source.report_batch_item_failures)
+    },
     var.environment,
     var.fault_injection == null ? {} : {
       FAULT_INJECTION_HANDLER   = local.handler

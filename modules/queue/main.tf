@@ -9,8 +9,9 @@ locals {
     "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
     data.aws_caller_identity.current.account_id,
   ])
-  queue_arn = "${local.arn_prefix}:${var.name}"
-  dlq_arn   = "${local.arn_prefix}:${var.name}-dlq"
+  suffix    = var.fifo ? ".fifo" : "" # SQS knows a FIFO queue by its name
+  queue_arn = "${local.arn_prefix}:${var.name}${local.suffix}"
+  dlq_arn   = "${local.arn_prefix}:${var.name}-dlq${local.suffix}"
 
   # SQS's longest retention, 14 days. A standard queue's message keeps its original enqueue time when it moves to
   # the dead-letter queue (SQS-9), so that queue has to retain for longer than the source does.
@@ -35,7 +36,8 @@ locals {
 # The policy is part of the queue: each aws_sqs_queue_policy would add the provider's 25 s wait for attributes to
 # settle, after the queue's own.
 resource "aws_sqs_queue" "this" {
-  name                       = var.name
+  name                       = "${var.name}${local.suffix}"
+  fifo_queue                 = var.fifo
   visibility_timeout_seconds = var.visibility_timeout
   message_retention_seconds  = 345600 # 4 days, SQS's default
   sqs_managed_sse_enabled    = true
@@ -81,7 +83,8 @@ resource "aws_cloudwatch_metric_alarm" "age" {
 # Dead-letter queue
 
 resource "aws_sqs_queue" "dlq" {
-  name                      = "${var.name}-dlq"
+  name                      = "${var.name}-dlq${local.suffix}"
+  fifo_queue                = var.fifo # a FIFO queue's dead-letter queue has to be one too
   message_retention_seconds = local.dlq_retention_seconds
   sqs_managed_sse_enabled   = true
 

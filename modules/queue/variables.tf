@@ -1,13 +1,19 @@
 # Queue
 
 variable "name" {
-  description = "Name of the queue; its dead-letter queue is <name>-dlq. At most 76 characters."
+  description = "Name of the queue; its dead-letter queue is <name>-dlq. At most 71 characters. A FIFO queue's names end in .fifo."
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_-]{1,76}$", var.name))
-    error_message = "name is '${var.name}': use 1 to 76 letters, digits, hyphens and underscores (SQS allows 80, '-dlq' takes 4)."
+    condition     = can(regex("^[A-Za-z0-9_-]{1,71}$", var.name))
+    error_message = "name is '${var.name}': use 1 to 71 letters, digits, hyphens and underscores (SQS allows 80, '-dlq.fifo' takes 9)."
   }
+}
+
+variable "fifo" {
+  description = "Whether both queues are FIFO: in order within a message group, and no duplicates within five minutes (SQS-15, SQS-16)."
+  type        = bool
+  default     = false
 }
 
 variable "visibility_timeout" {

@@ -11,6 +11,7 @@ embedded metric format, once per invocation: MessagesProcessed, and MessagesFail
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 logger = Logger()
 metrics = Metrics()
 
+# Set by modules/function together with the mapping's FunctionResponseTypes. Without ReportBatchItemFailures Lambda
+# takes any response for success, and deletes the messages that it reports as failed.
+REPORTS_ARE_READ = os.environ.get("REPORT_BATCH_ITEM_FAILURES", "true") == "true"
+
 # What Python raises on data of the wrong shape: a missing key, an amount that is no number, a null.
 MALFORMED = (ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -43,25 +48,33 @@ class TransientError(Exception):
     """Something that the action depends on failed: a retry may help."""
 
 
+class UnreportedFailure(Exception):
+    """A message that was not processed would be deleted. Raised instead, so that its whole batch comes back."""
+
+
 def classify(error: BaseException | None) -> str:
     """`permanent` or `transient`. What nobody classified is transient: a wasted retry is cheaper than a lost order."""
     return "permanent" if isinstance(error, PermanentError) else "transient"
 
 
 class _Processor(BatchProcessor):
+    def __init__(self, postpone: Callable[[SQSRecord], int] | None) -> None:
+        # A batch of which every message failed is reported message by message, as a mixed one is, instead of raised:
+        # AWS/Lambda Errors then counts broken invocations (crash, timeout) and a lone poison message does not set off
+        # their alarm; MessagesFailed, the age of the oldest message and the depth of the dead-letter queue tell of
+        # messages.
+        super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        self.postpone = postpone
+
     def failure_handler(self, record: SQSRecord, exception: ExceptionInfo) -> FailureResponse:
         error = exception[1]
         error_class = classify(error)
         log = logger.error if error_class == "permanent" else logger.warning
         fields = {"error_class": error_class, "error": f"{type(error).__name__}: {error}"}
+        if error_class == "transient" and self.postpone:
+            fields |= _postponed(record, self.postpone)
         log("failed", extra=_describe(record) | fields, exc_info=error)
         return super().failure_handler(record, exception)
-
-
-# A batch of which every message failed is reported message by message, as a mixed one is, instead of raised:
-# AWS/Lambda Errors then counts broken invocations (crash, timeout) and a lone poison message does not set off
-# their alarm; MessagesFailed, the age of the oldest message and the depth of the dead-letter queue tell of messages.
-processor = _Processor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 def consume[Message](
@@ -69,28 +82,45 @@ def consume[Message](
     context: LambdaContext,
     parse: Callable[[dict[str, Any]], Message],
     act: Callable[[Message], dict[str, Any]],
+    postpone: Callable[[SQSRecord], int] | None = None,
 ) -> PartialItemFailureResponse:
     """Run `act(parse(body))` for every message of an SQS event, and return the partial batch response.
 
     `parse` gets the body decoded from JSON; what it raises on malformed data (KeyError, ValueError, TypeError,
     ArithmeticError) is permanent. `act` returns the fields to log with "processed". A failed message, permanent or
     transient, is listed in `batchItemFailures`: SQS delivers it again up to `maxReceiveCount` times and then keeps
-    it in the dead-letter queue. Raises UnexpectedBatchTypeError on an event without records.
+    it in the dead-letter queue. `postpone` (backoff.by_visibility_timeout) hides a message that failed for a transient
+    reason for as many seconds as it returns. Raises UnexpectedBatchTypeError on an event without records, and
+    UnreportedFailure rather than let a message be deleted that was not processed.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
 
+    return consume_records(event, context, lambda record: act(parsed(record, parse)), postpone)
+
+
+def consume_records(
+    event: dict[str, Any],
+    context: LambdaContext,
+    handle: Callable[[SQSRecord], dict[str, Any]],
+    postpone: Callable[[SQSRecord], int] | None = None,
+) -> PartialItemFailureResponse:
+    """The same for an action that needs more of the record than its body, such as the message id.
+
+    `handle(record)` gets the body with `parsed(record, parse)`, and returns the fields to log with "processed".
+    """
+
     def process(record: SQSRecord) -> None:
-        effect = act(_parse(record, parse))
+        effect = handle(record)
         logger.info("processed", extra=effect | _describe(record))
 
-    response: PartialItemFailureResponse = _process_batch(event, context, process)
+    response: PartialItemFailureResponse = _process_batch(event, context, process, _Processor(postpone))
     return response
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def _process_batch(
-    event: dict[str, Any], context: LambdaContext, process: Callable[[SQSRecord], None]
+    event: dict[str, Any], context: LambdaContext, process: Callable[[SQSRecord], None], processor: _Processor
 ) -> PartialItemFailureResponse:
     response = process_partial_response(event, process, processor, context)
     metrics.add_metric(name="MessagesProcessed", unit=MetricUnit.Count, value=len(processor.success_messages))
@@ -98,10 +128,33 @@ def _process_batch(
     for error_class, count in failures.items():
         with single_metric(name="MessagesFailed", unit=MetricUnit.Count, value=count) as failed:
             failed.add_dimension(name="error_class", value=error_class)
+    successes: list[Any] = list(processor.success_messages)  # the records as they came, though typed otherwise
+    processed = {record["messageId"] for record in successes}
+    refuse_to_lose(event, processed, response if REPORTS_ARE_READ else {"batchItemFailures": []})
     return response
 
 
-def _parse[Message](record: SQSRecord, parse: Callable[[dict[str, Any]], Message]) -> Message:
+def refuse_to_lose(event: dict[str, Any], processed: set[str], report: PartialItemFailureResponse) -> None:
+    """Raises UnreportedFailure when a message of the event was neither processed nor is in the report.
+
+    Lambda deletes it otherwise: an empty list, which a handler that swallows its errors returns, is complete success.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    reported = {failure["itemIdentifier"] for failure in report["batchItemFailures"]}
+    lost = [record["messageId"] for record in event["Records"] if record["messageId"] not in processed | reported]
+    if lost:
+        raise UnreportedFailure(f"{len(lost)} of {len(event['Records'])} messages failed unreported: {', '.join(lost)}")
+
+
+def _postponed(record: SQSRecord, postpone: Callable[[SQSRecord], int]) -> dict[str, Any]:
+    try:
+        return {"retry_in_seconds": postpone(record)}
+    except Exception as error:  # The message is retried all the same, after the queue's visibility timeout.
+        return {"not_postponed": f"{type(error).__name__}: {error}"}
+
+
+def parsed[Message](record: SQSRecord, parse: Callable[[dict[str, Any]], Message]) -> Message:
+    """`parse(body)`, the body decoded from JSON. Raises PermanentError on malformed data."""
     try:
         return parse(_decode(record))
     except MALFORMED as error:

@@ -155,6 +155,11 @@ run "an_event_source_brings_mapping_and_permissions" {
   }
 
   assert {
+    condition     = aws_lambda_function.this.environment[0].variables["REPORT_BATCH_ITEM_FAILURES"] == "true"
+    error_message = "The function does not know that its partial batch responses are read."
+  }
+
+  assert {
     condition = [for s in jsondecode(aws_iam_role_policy.this.policy).Statement : s if s.Sid != "WriteLogs"] == [{
       Sid      = "ConsumeQueue"
       Effect   = "Allow"
@@ -176,6 +181,11 @@ run "partial_batch_responses_can_be_left_out" {
   assert {
     condition     = length(aws_lambda_event_source_mapping.this[0].function_response_types) == 0
     error_message = "The mapping still expects partial batch responses."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables["REPORT_BATCH_ITEM_FAILURES"] == "false"
+    error_message = "The function would report failures that nobody reads: Lambda would delete the messages."
   }
 
   assert {

@@ -88,6 +88,35 @@ run "by_default_nobody_may_send_and_nothing_is_lost_unseen" {
   }
 }
 
+run "a_fifo_queue_has_a_fifo_dead_letter_queue" {
+  variables {
+    fifo = true
+  }
+
+  assert {
+    condition     = aws_sqs_queue.this.fifo_queue && aws_sqs_queue.dlq.fifo_queue
+    error_message = "A queue is not FIFO."
+  }
+
+  assert {
+    condition     = [aws_sqs_queue.this.name, aws_sqs_queue.dlq.name] == ["orders.fifo", "orders-dlq.fifo"]
+    error_message = "SQS refuses the names ${aws_sqs_queue.this.name} and ${aws_sqs_queue.dlq.name}."
+  }
+
+  assert {
+    condition = (
+      [for s in jsondecode(aws_sqs_queue.this.policy).Statement : s.Resource] == ["arn:aws:sqs:eu-west-1:111122223333:orders.fifo"]
+      && jsondecode(aws_sqs_queue.dlq.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:111122223333:orders.fifo"]
+    )
+    error_message = "A policy names another queue: ${aws_sqs_queue.this.policy} ${aws_sqs_queue.dlq.redrive_allow_policy}"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.dlq_depth.dimensions == tomap({ QueueName = "orders-dlq.fifo" })
+    error_message = "The alarm does not watch orders-dlq.fifo."
+  }
+}
+
 run "a_named_topic_may_send_and_nothing_else" {
   variables {
     sender_topic_arns = ["arn:aws:sns:eu-west-1:111122223333:shop"]

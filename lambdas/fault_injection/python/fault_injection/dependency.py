@@ -1,4 +1,4 @@
-"""Failing calls to AWS, answered inside botocore with what the service itself would have sent.
+"""Faults at calls to AWS: answers made inside botocore, with what the service itself would have sent.
 
 botocore lets a `before-send` handler answer a request in place of the network
 (https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html). The answer is an HTTP response in
@@ -54,10 +54,11 @@ _SERVICE_ERRORS = {
 }
 
 Report = Callable[[Rule, dict[str, Any]], None]
+Act = Callable[[Rule], None]
 
 # One environment handles one invocation at a time, and a handler may call AWS from threads of its own:
 # a module global is seen by them, a context variable would not be.
-_active: list[tuple[Rule, Report]] = []
+_active: list[tuple[Rule, Report, Act]] = []
 _protocols: dict[str, str] = {}
 
 
@@ -70,10 +71,14 @@ def install() -> None:
 
 
 @contextmanager
-def failing(rules: list[Rule], report: Report) -> Iterator[None]:
-    """Let AWS calls fail by the rules inside the block; `report(rule, fields)` is told of each attempt that did."""
+def failing(rules: list[Rule], report: Report, act: Act) -> Iterator[None]:
+    """Let the rules, each of which has a `call`, act on AWS calls inside the block.
+
+    A dependency rule answers the call, and `report(rule, fields)` is told; of any other mode `act(rule)` is what
+    happens before it is sent.
+    """
     before = list(_active)
-    _active.extend((rule, report) for rule in rules)
+    _active.extend((rule, report, act) for rule in rules)
     try:
         yield
     finally:
@@ -87,8 +92,13 @@ def _remember_protocol(model: Any, **_: Any) -> None:
 
 def _answer(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
     _event, service, operation = event_name.split(".")
-    for rule, report in _active:
-        if EVENT_ALIASES.get(rule.service, rule.service) == service and rule.operation in (None, operation):
+    for rule, report, act in _active:
+        assert rule.call
+        its_service, its_operation = rule.call
+        if EVENT_ALIASES.get(its_service, its_service) == service and its_operation in (None, operation):
+            if rule.mode != "dependency":
+                act(rule)
+                continue
             report(rule, {"service": rule.service, "operation": operation, "error": rule.error})
             if rule.error == "timeout":
                 raise ReadTimeoutError(endpoint_url=request.url)

@@ -186,13 +186,12 @@ def _around(work: Callable[[], Any], candidates: list[Rule], context: Any, field
     def report(rule: Rule, details: dict[str, Any]) -> None:
         request_id = getattr(context, "aws_request_id", None)
         injected = {"mode": rule.mode, "function": rule.function, "function_request_id": request_id}
-        _log("WARNING", "fault injected", **injected, **fields, **details)
+        place = {"place": rule.at} if rule.at else {}
+        _log("WARNING", "fault injected", **injected, **fields, **place, **details)
 
-    for rule in rules:
+    def act(rule: Rule) -> None:
+        """What may happen anywhere in the work."""
         match rule.mode:
-            case "exception":
-                report(rule, {})
-                raise _exception(rule)
             case "latency":
                 report(rule, {"seconds": rule.seconds})
                 time.sleep(rule.seconds or 0)
@@ -203,7 +202,14 @@ def _around(work: Callable[[], Any], candidates: list[Rule], context: Any, field
             case "crash":
                 report(rule, {})
                 os._exit(1)
-    with dependency.failing([rule for rule in rules if rule.mode == "dependency"], report):
+
+    for rule in rules:
+        if rule.mode == "exception":
+            report(rule, {})
+            raise _exception(rule)
+        if rule.at in (None, "start"):
+            act(rule)
+    with dependency.failing([rule for rule in rules if rule.call], report, act):
         result = work()
     for rule in rules:
         match rule.mode:
@@ -213,6 +219,8 @@ def _around(work: Callable[[], Any], candidates: list[Rule], context: Any, field
             case "malformed_response":
                 report(rule, {})
                 result = rule.response
+            case _ if rule.at == "end":
+                act(rule)
     return result
 
 

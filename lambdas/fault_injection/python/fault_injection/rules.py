@@ -13,15 +13,20 @@ and the parameters of its mode:
 
     exception, fail_after_commit   error (optional: a builtin such as "ValueError", or "module.Name"),
                                    message (optional)
-    latency                        seconds
+    latency                        seconds, at (optional)
+    timeout, crash                 at (optional)
     dependency                     service (boto3's name of it), operation (optional, for example "Publish"),
                                    error (throttling | server_error | access_denied | timeout)
     malformed_response             response (any JSON): what the function answers instead
+
+`at` is where in the work the rule acts: at its "start" (without it), at its "end", when all is done and nothing
+reported, or at a call to AWS, such as "dynamodb.UpdateItem", right before it is sent.
 
 Standard library and jmespath only.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -52,6 +57,9 @@ _OPTIONAL: dict[str, tuple[str, ...]] = {
     "exception": ("error", "message"),
     "fail_after_commit": ("error", "message"),
     "dependency": ("operation",),
+    "latency": ("at",),
+    "timeout": ("at",),
+    "crash": ("at",),
 }
 MODES = tuple(_REQUIRED)
 
@@ -74,7 +82,16 @@ class Rule:
     seconds: float | None = None
     service: str | None = None
     operation: str | None = None
+    at: str | None = None
     response: Any = None
+
+    @property
+    def call(self) -> tuple[str, str | None] | None:
+        """The service and operation at whose calls the rule acts (None: every operation); None if at no call."""
+        if self.mode == "dependency":
+            return str(self.service), self.operation
+        service, dot, operation = (self.at or "").partition(".")
+        return (service, operation) if dot else None
 
 
 def parse(text: str) -> list[Rule]:
@@ -181,6 +198,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "service": (_is_text, 'a boto3 service name, such as "sns"'),
     "operation": (_is_text, 'an API operation, such as "Publish"'),
+    "at": (
+        lambda value: isinstance(value, str) and re.fullmatch(r"start|end|[a-z0-9-]+\.[A-Z]\w+", value) is not None,
+        '"start", "end" or a call such as "dynamodb.UpdateItem"',
+    ),
     "dependency.error": (lambda value: value in DEPENDENCY_ERRORS, f"one of {', '.join(DEPENDENCY_ERRORS)}"),
     "response": (lambda value: True, "JSON"),
 }

@@ -1,0 +1,336 @@
+"""Puts load on a pattern with one queue, shows live what becomes of it, and keeps a table and a plot."""
+
+import csv
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+from rich.live import Live
+from rich.table import Table
+
+from lab import capacity, paths
+from lab.console import LabError, console
+from lab.deployment import Deployment
+
+SAMPLE_SECONDS = 0.5
+RECENT_SECONDS = 10.0  # over which the pace of the consumer is taken
+STALLED_SECONDS = 120.0  # without progress, after which the rest is left to itself
+SENDERS = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at the queue: seconds since the load began, and numbers of messages."""
+
+    at: float
+    sent: int
+    waiting: int
+    in_flight: int
+    dead: int
+
+    @property
+    def processed(self) -> int:
+        """What was sent and is neither in the queue nor in its dead-letter queue."""
+        return max(0, self.sent - self.waiting - self.in_flight - self.dead)
+
+    @property
+    def left(self) -> int:
+        return self.waiting + self.in_flight
+
+
+@dataclass
+class Load:
+    """A load while it runs: what was asked for, what was sent when, and what was seen of it.
+
+    `sends` holds (seconds, messages sent until then), oldest first.
+    """
+
+    rate: float
+    seconds: float
+    sends: list[tuple[float, int]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return round(self.rate * self.seconds)
+
+    def due(self, at: float) -> int:
+        """How many messages should have been sent by now."""
+        return min(self.total, int(self.rate * at))
+
+    def age(self, sample: Sample) -> float:
+        """Age of the oldest message in seconds, taking for it the first one that is not among the processed.
+
+        CloudWatch's ApproximateAgeOfOldestMessage comes once a minute: too late to watch.
+        """
+        done = sample.processed + sample.dead
+        if not sample.left:
+            return 0.0
+        return next((sample.at - at for at, sent in self.sends if sent > done), 0.0)
+
+    def pace(self) -> float:
+        """Messages processed per second lately."""
+        last = self.samples[-1]
+        first = next(sample for sample in self.samples if last.at - sample.at <= RECENT_SECONDS)
+        return (last.processed - first.processed) / (last.at - first.at) if last.at > first.at else 0.0
+
+    def drain_seconds(self) -> float | None:
+        """How long what is left takes at the present pace, were nothing more sent; None without a pace."""
+        pace = self.pace()
+        return self.samples[-1].left / pace if pace > 0 else None
+
+    def finished(self) -> bool:
+        """Whether everything was sent and the queue is empty, or nothing has moved for too long."""
+        last = self.samples[-1]
+        if last.sent < self.total:
+            return False
+        moved = next(sample.at for sample in self.samples if sample.processed >= last.processed)
+        return last.left == 0 or last.at - max(moved, self.seconds) > STALLED_SECONDS
+
+    def busy_seconds(self) -> float:
+        """From the first message sent to the queue's being empty."""
+        return next((s.at for s in self.samples if s.sent == self.total and s.left == 0), self.samples[-1].at)
+
+
+def run(deployment: Deployment, rate: float, seconds: float) -> Path:
+    """Sends orders at a rate for so many seconds, and watches until the queue is empty or Ctrl-C.
+
+    Returns the folder with `samples.csv` and `plot.svg`. Raises LabError when the pattern has not exactly one queue, or
+    the queue is not empty to begin with.
+    """
+    queues = deployment.outputs.get("queues", {})
+    if len(queues) != 1:
+        raise LabError(f"{deployment.pattern} has {len(queues)} queues; a load can be watched on one.")
+    (queue,) = queues.values()
+    dlq_url = _url(deployment, queue["dlq_arn"])
+    waiting, in_flight = _depth(deployment, queue["url"])
+    if waiting or in_flight:
+        raise LabError(
+            f"The queue holds {waiting + in_flight} messages already. Wait until it is empty, and try again."
+        )
+    dead_before = sum(_depth(deployment, dlq_url))
+
+    load, began = Load(rate, seconds), time.time()
+    orders = _orders(deployment)
+    pending: list[Future[int]] = []
+    with _view(load) as show, ThreadPoolExecutor(SENDERS) as senders:
+        try:
+            scheduled = 0
+            while not load.samples or not load.finished():
+                at = time.time() - began
+                wanted = load.due(at) - scheduled
+                if wanted > 0:
+                    batch = [next(orders) for _ in range(wanted)]
+                    pending.append(senders.submit(_send, deployment, batch))
+                    scheduled += wanted
+                _collect(pending, load, time.time() - began)
+                waiting, in_flight = _depth(deployment, queue["url"])
+                dead = sum(_depth(deployment, dlq_url)) - dead_before
+                sent = max(load.sends[-1][1] if load.sends else 0, waiting + in_flight + dead)
+                load.samples.append(Sample(round(time.time() - began, 2), sent, waiting, in_flight, dead))
+                show()
+                time.sleep(max(0.0, SAMPLE_SECONDS - (time.time() - began - at)))
+        except KeyboardInterrupt:
+            console.print("Interrupted: what was sent is still worked off.")
+    consumer = _consumer(deployment, began, load.samples[-1].processed)
+    console.print(summary(load, consumer))
+    folder = paths.LAB / "load" / f"{deployment.pattern}-{datetime.fromtimestamp(began, UTC):%Y%m%dT%H%M%SZ}"
+    folder.mkdir(parents=True)
+    _write_samples(load, folder / "samples.csv")
+    (folder / "plot.svg").write_text(plot(load))
+    return folder
+
+
+def summary(load: Load, consumer: capacity.Consumer | None) -> Table:
+    """The load beside what the formula predicts for a consumer as busy as this one was."""
+    samples, last = load.samples, load.samples[-1]
+    sent_until = load.sends[-1][0] if load.sends else 0.0
+    table = Table("", "measured", "predicted", box=None)
+    expected = capacity.predict(load.rate, load.seconds, consumer) if consumer else None
+
+    def row(name: str, measured: float, predicted: float | None = None, unit: str = "") -> None:
+        texts = (f"{value:,.0f}{unit}" if value is not None else "" for value in (measured, predicted))
+        table.add_row(name, *texts)
+
+    row("sent", last.sent)
+    row("processed", last.processed)
+    row("dead-lettered", last.dead)
+    pace = last.processed / load.busy_seconds() if load.busy_seconds() else 0.0
+    row("processed per second", pace, min(load.rate, consumer.capacity(float("inf"))) if consumer else None)
+    row("waiting at most", max(s.waiting for s in samples), expected.depth if expected else None)
+    row("in flight at most", max(s.in_flight for s in samples), expected.in_flight if expected else None)
+    row(
+        "age of the oldest at most",
+        max(load.age(s) for s in samples),
+        expected.wait_seconds if expected else None,
+        " s",
+    )
+    drained = load.busy_seconds() - sent_until
+    row("drained after the last", drained, expected.drain_seconds if expected else None, " s")
+    if consumer:
+        table.caption = (
+            f"The prediction takes {consumer.batch_seconds:.2f} s for a batch of {consumer.batch_size:.1f} messages, "
+            f"as measured, and {consumer.concurrency} batches at once."
+        )
+    return table
+
+
+def plot(load: Load) -> str:
+    """The load as an SVG: what was waiting, in flight and processed over time."""
+    series = {
+        "processed": ("#2e8b57", [s.processed for s in load.samples]),
+        "waiting": ("#c0392b", [s.waiting for s in load.samples]),
+        "in flight": ("#2c6fbb", [s.in_flight for s in load.samples]),
+    }
+    seconds = max(load.samples[-1].at, 1.0)
+    most = max(1, *(max(values) for _, values in series.values()))
+    points = {
+        name: " ".join(
+            f"{60 + 700 * sample.at / seconds:.1f},{340 - 300 * value / most:.1f}"
+            for sample, value in zip(load.samples, values, strict=True)
+        )
+        for name, (_, values) in series.items()
+    }
+    drawing: str = _PLOT.render(
+        title=f"{load.rate:g} messages per second for {load.seconds:g} s",
+        series=[(name, colour, points[name], max(values)) for name, (colour, values) in series.items()],
+        xs=[(60 + 700 * part / 5, f"{seconds * part / 5:.0f} s") for part in range(6)],
+        ys=[(340 - 300 * part / 4, f"{most * part / 4:,.0f}") for part in range(5)],
+    )
+    return drawing
+
+
+_PLOT = Template(
+    """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 420" font-family="sans-serif" font-size="12">
+  <rect width="800" height="420" fill="white"/>
+  <text x="60" y="22" font-size="14">{{ title }}</text>
+{%- for y, label in ys %}
+  <line x1="60" x2="760" y1="{{ y }}" y2="{{ y }}" stroke="#ddd"/>
+  <text x="54" y="{{ y + 4 }}" text-anchor="end">{{ label }}</text>
+{%- endfor %}
+{%- for x, label in xs %}
+  <text x="{{ x }}" y="360" text-anchor="middle">{{ label }}</text>
+{%- endfor %}
+{%- for name, colour, points, most in series %}
+  <polyline points="{{ points }}" fill="none" stroke="{{ colour }}" stroke-width="2"/>
+  <text x="{{ 60 + 230 * loop.index0 }}" y="395" fill="{{ colour }}">{{ name }} (at most {{ most }})</text>
+{%- endfor %}
+</svg>
+""",
+    autoescape=True,
+)
+
+
+@contextmanager
+def _view(load: Load) -> Iterator[Any]:
+    """A live table on a terminal; elsewhere a line every few seconds."""
+    if not console.is_terminal:
+        shown = [-5.0]
+
+        def line() -> None:
+            if load.samples[-1].at - shown[0] >= 5:
+                shown[0] = load.samples[-1].at
+                console.print(" · ".join(f"{name} {value}" for name, value in state(load).items()), markup=False)
+
+        yield line
+        return
+    with Live(console=console, auto_refresh=False) as live:
+
+        def refresh() -> None:
+            table = Table(*state(load), box=None)
+            table.add_row(*state(load).values())
+            live.update(table, refresh=True)
+
+        yield refresh
+
+
+def state(load: Load) -> dict[str, str]:
+    """What is shown of the last sample, by name."""
+    sample, drain = load.samples[-1], load.drain_seconds()
+    return {
+        "time": f"{sample.at:.0f} s",
+        "sent": f"{sample.sent} of {load.total}",
+        "depth": str(sample.waiting),
+        "in flight": str(sample.in_flight),
+        "processed": f"{sample.processed} ({load.pace():.0f}/s)",
+        "dead letters": str(sample.dead),
+        "oldest": f"{load.age(sample):.0f} s",
+        "drained in": "?" if drain is None and sample.left else f"{drain or 0:.0f} s",
+    }
+
+
+def _orders(deployment: Deployment) -> Iterator[dict[str, Any]]:
+    """The orders of the pattern's sample event, over and over, each with an order id of its own."""
+    samples = json.loads((deployment.folder / "events/default.json").read_text())["orders"]
+    prefix = f"load-{secrets.token_hex(3)}"
+    for number in count(1):
+        yield samples[number % len(samples)] | {"order_id": f"{prefix}-{number}"}
+
+
+def _send(deployment: Deployment, orders: list[dict[str, Any]]) -> int:
+    entry = deployment.outputs["functions"][deployment.outputs["entry"]]["name"]
+    answer = deployment.target.client("lambda").invoke(FunctionName=entry, Payload=json.dumps({"orders": orders}))
+    if "FunctionError" in answer:
+        raise LabError(f"{entry} could not send: {answer['Payload'].read().decode()}")
+    return len(orders)
+
+
+def _collect(pending: list[Future[int]], load: Load, now: float) -> None:
+    """Counts what was sent since the last look. Raises LabError when the producer failed."""
+    for done in [future for future in pending if future.done()]:
+        pending.remove(done)
+        load.sends.append((now, (load.sends[-1][1] if load.sends else 0) + done.result()))
+
+
+def _depth(deployment: Deployment, queue_url: str) -> tuple[int, int]:
+    """(waiting, in flight): approximate on AWS."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    got = deployment.target.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return int(got[names[0]]), int(got[names[1]])
+
+
+def _url(deployment: Deployment, arn: str) -> str:
+    name = arn.rsplit(":", 1)[1]
+    return str(deployment.target.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
+
+
+def _consumer(deployment: Deployment, began: float, processed: int) -> capacity.Consumer | None:
+    """The consumer as its mapping says and its REPORT lines measured it; None when there are none yet."""
+    (function,) = (f for name, f in deployment.outputs["functions"].items() if name != deployment.outputs["entry"])
+    pages = deployment.target.client("logs").get_paginator("filter_log_events")
+    milliseconds = [
+        float(found[1])
+        for page in pages.paginate(
+            logGroupName=function["log_group"], startTime=int(began * 1000), filterPattern="REPORT"
+        )
+        for event in page["events"]
+        if (found := re.search(r"\tDuration: ([\d.]+) ms", event["message"]))
+    ]
+    if not milliseconds or not processed:
+        return None
+    mapping = deployment.target.client("lambda").list_event_source_mappings(FunctionName=function["name"])
+    scaling = mapping["EventSourceMappings"][0].get("ScalingConfig", {})
+    return capacity.Consumer(
+        batch_size=processed / len(milliseconds),
+        batch_seconds=sum(milliseconds) / len(milliseconds) / 1000,
+        concurrency=scaling.get("MaximumConcurrency", capacity.MAX_CONCURRENCY),
+    )
+
+
+def _write_samples(load: Load, file: Path) -> None:
+    with file.open("w", newline="") as output:
+        rows = [{**asdict(s), "processed": s.processed, "oldest_seconds": round(load.age(s), 2)} for s in load.samples]
+        writer = csv.DictWriter(output, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,49 @@
+"""Payments: every order is paid once, however often it arrives.
+
+STRATEGY says how an order is recognised that has been paid: by its `message-id`, by its `business-key`, or by its
+business key in the same `transaction` that pays.
+"""
+
+import os
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from consumer import consume_records, metrics, parsed
+from idempotency import Pay, paying_once
+from ledger import Payment
+from transaction import pay_once
+
+CENT = Decimal("0.01")
+STRATEGIES: dict[str, Pay] = {
+    "message-id": paying_once("message_id"),
+    "business-key": paying_once("order_id"),
+    "transaction": pay_once,
+}
+pay = STRATEGIES[os.environ["STRATEGY"]]
+
+
+def parse(body: dict[str, Any], message_id: str) -> Payment:
+    # Through str: Decimal(120.1) would carry the float's binary digits into the ledger.
+    amount = Decimal(str(float(body["amount"]))).quantize(CENT)
+    if not amount > 0:
+        raise ValueError(f"amount is {amount}, a payment needs a positive one")
+    order_id, customer_id = body["order_id"], body["customer_id"]
+    if not (order_id and isinstance(order_id, str)):
+        raise ValueError(f"order_id is {order_id!r}, which identifies no order")
+    return Payment(order_id=order_id, customer_id=str(customer_id), amount=amount, message_id=message_id)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def handle(record: SQSRecord) -> dict[str, Any]:
+        payment = parsed(record, partial(parse, message_id=record.message_id))
+        receipt = {"replayed": False} | pay(payment, context)
+        if receipt["replayed"]:
+            metrics.add_metric(name="PaymentsReplayed", unit=MetricUnit.Count, value=1)
+        return receipt
+
+    return consume_records(event, context, handle)

@@ -1,0 +1,229 @@
+# producer -> queue -> payments -> ledger, with the keys of what was paid in a table of their own
+
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {
+  lifecycle {
+    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
+    # nothing that it knows, and create everything again.
+    postcondition {
+      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
+        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
+      EOT
+    }
+    postcondition {
+      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
+        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
+      EOT
+    }
+  }
+}
+
+locals {
+  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
+  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
+  fault_injection = one(module.fault_injection[*].fault_injection)
+}
+
+# Layers
+
+resource "aws_lambda_layer_version" "this" {
+  for_each = toset(local.layers)
+
+  layer_name               = "${var.name}-${each.key}"
+  filename                 = "${var.build_dir}/layers/${each.key}.zip"
+  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
+  compatible_runtimes      = ["python3.13"]
+  compatible_architectures = [var.architecture]
+}
+
+module "fault_injection" {
+  source = "../../modules/fault-injection"
+  count  = var.fault_injection ? 1 : 0
+
+  name         = var.name
+  package      = "${var.build_dir}/layers/fault_injection.zip"
+  architecture = var.architecture
+}
+
+# Producer
+
+module "producer" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-producer"
+  service           = "producer"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/idempotent-consumer/producer.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = 30
+  environment       = { QUEUE_URL = module.queue.url }
+  policy_statements = [{
+    sid       = "SendOrders"
+    actions   = ["sqs:SendMessage"]
+    resources = [module.queue.arn]
+  }]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Queue
+
+module "queue" {
+  source = "../../modules/queue"
+
+  name               = "${var.name}-payments"
+  visibility_timeout = var.visibility_timeout
+  function_timeout   = var.function_timeout
+  max_receive_count  = var.max_receive_count
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Consumer
+
+module "payments" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-payments"
+  service           = "payments"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/idempotent-consumer/payments.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = var.function_timeout
+  event_source      = { queue_arn = module.queue.arn }
+  environment = {
+    STRATEGY                = var.strategy
+    RECORD_EXPIRY_SECONDS   = var.record_expiry
+    REGISTER_LAMBDA_CONTEXT = var.register_lambda_context
+    IDEMPOTENCY_TABLE       = aws_dynamodb_table.idempotency.name
+    LEDGER_TABLE            = aws_dynamodb_table.ledger.name
+  }
+  policy_statements = [
+    {
+      sid       = "KeepKeys"
+      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+      resources = [aws_dynamodb_table.idempotency.arn]
+    },
+    {
+      # Also within a transaction, each item needs the permission of its own operation.
+      sid       = "Pay"
+      actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
+      resources = [aws_dynamodb_table.ledger.arn]
+    },
+  ]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Keys of what was paid
+
+resource "aws_dynamodb_table" "idempotency" {
+  name         = "${var.name}-idempotency"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "id"
+
+  attribute {
+    name = "id"
+    type = "S"
+  }
+
+  # Only cleans up: a record counts until its expiration, and is deleted up to days after it (IDM-1).
+  ttl {
+    attribute_name = "expiration"
+    enabled        = true
+  }
+
+  # A table restored without it would pay every duplicate again.
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# Ledger
+
+resource "aws_dynamodb_table" "ledger" {
+  name         = "${var.name}-ledger"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "customer_id"
+  range_key    = "entry_id"
+
+  attribute {
+    name = "customer_id"
+    type = "S"
+  }
+
+  attribute {
+    name = "entry_id"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# Dashboard
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.name
+
+  dashboard_body = jsonencode({
+    widgets = [for index, widget in [
+      {
+        title = "orders processed, of these paid before, and failed"
+        stat  = "Sum"
+        metrics = [
+          [var.name, "MessagesProcessed", "service", "payments"],
+          [var.name, "PaymentsReplayed", "service", "payments"],
+          [var.name, "MessagesFailed", "service", "payments", "error_class", "transient"],
+          [var.name, "MessagesFailed", "service", "payments", "error_class", "permanent"],
+        ]
+      },
+      {
+        title   = "messages in the queue and its dead-letter queue"
+        stat    = "Maximum"
+        metrics = [for queue in [module.queue.name, module.queue.dlq_name] : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]]
+      },
+      {
+        title   = "age of the oldest message (s)"
+        stat    = "Maximum"
+        metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", module.queue.name]]
+      },
+      {
+        title   = "errors and throttles"
+        stat    = "Sum"
+        metrics = [for metric in ["Errors", "Throttles"] : ["AWS/Lambda", metric, "FunctionName", module.payments.name]]
+      },
+      {
+        title   = "writes of keys"
+        stat    = "Sum"
+        metrics = [["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", aws_dynamodb_table.idempotency.name]]
+      },
+      {
+        title = "keys found, and writes that conflict"
+        stat  = "Sum"
+        metrics = concat(
+          [["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.idempotency.name]],
+          [for table in [aws_dynamodb_table.idempotency, aws_dynamodb_table.ledger] : ["AWS/DynamoDB", "TransactionConflict", "TableName", table.name]],
+        )
+      },
+      ] :
+      {
+        type       = "metric"
+        x          = index % 3 * 8
+        y          = floor(index / 3) * 6
+        width      = 8
+        height     = 6
+        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
+      }
+    ]
+  })
+}

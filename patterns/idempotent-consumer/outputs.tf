@@ -1,0 +1,43 @@
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "producer"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = {
+    producer = { name = module.producer.name, log_group = module.producer.log_group }
+    payments = { name = module.payments.name, log_group = module.payments.log_group }
+  }
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
+  value       = { payments = { url = module.queue.url, dlq_arn = module.queue.dlq_arn } }
+}
+
+output "payments" {
+  description = "The consumer: its strategy, function, queue, dead-letter queue, event source mapping, log group, tables and alarms."
+  value = {
+    strategy          = var.strategy
+    function          = module.payments.name
+    queue_url         = module.queue.url
+    dlq_url           = module.queue.dlq_url
+    dlq_arn           = module.queue.dlq_arn
+    mapping_id        = module.payments.mapping_id
+    log_group         = module.payments.log_group
+    ledger_table      = aws_dynamodb_table.ledger.name
+    idempotency_table = aws_dynamodb_table.idempotency.name
+    alarms            = merge(module.queue.alarms, module.payments.alarms)
+  }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}

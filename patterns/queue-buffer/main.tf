@@ -1,0 +1,211 @@
+# producer -> queue -> consumer with a concurrency limit -> downstream (a table)
+
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {
+  lifecycle {
+    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
+    # nothing that it knows, and create everything again.
+    postcondition {
+      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
+        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
+      EOT
+    }
+    postcondition {
+      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
+        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
+      EOT
+    }
+  }
+}
+
+locals {
+  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
+  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
+  fault_injection = one(module.fault_injection[*].fault_injection)
+}
+
+# Layers
+
+resource "aws_lambda_layer_version" "this" {
+  for_each = toset(local.layers)
+
+  layer_name               = "${var.name}-${each.key}"
+  filename                 = "${var.build_dir}/layers/${each.key}.zip"
+  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
+  compatible_runtimes      = ["python3.13"]
+  compatible_architectures = [var.architecture]
+}
+
+module "fault_injection" {
+  source = "../../modules/fault-injection"
+  count  = var.fault_injection ? 1 : 0
+
+  name         = var.name
+  package      = "${var.build_dir}/layers/fault_injection.zip"
+  architecture = var.architecture
+}
+
+# Producer
+
+module "producer" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-producer"
+  service           = "producer"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/queue-buffer/producer.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = 30
+  environment       = { QUEUE_URL = module.queue.url }
+  policy_statements = [{
+    sid       = "SendOrders"
+    actions   = ["sqs:SendMessage"]
+    resources = [module.queue.arn]
+  }]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Queue
+
+module "queue" {
+  source = "../../modules/queue"
+
+  name               = "${var.name}-orders"
+  fifo               = var.fifo
+  visibility_timeout = var.visibility_timeout
+  function_timeout   = var.function_timeout
+  max_receive_count  = var.max_receive_count
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Consumer
+
+module "warehouse" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-warehouse"
+  service           = "warehouse"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/queue-buffer/warehouse.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = var.function_timeout
+  environment = merge(
+    { TABLE_NAME = aws_dynamodb_table.reservations.name },
+    var.backoff ? { QUEUE_URL = module.queue.url, BACKOFF_BASE_SECONDS = tostring(var.visibility_timeout) } : {},
+  )
+  event_source = {
+    queue_arn = module.queue.arn
+    # What fails comes back and uses up a receive together with what waits behind it in the batch: with one message
+    # per batch, only the poison message of a group is dead-lettered.
+    batch_size                 = var.fifo ? 1 : var.batch_size
+    maximum_concurrency        = var.maximum_concurrency
+    report_batch_item_failures = var.report_batch_item_failures
+  }
+  policy_statements = concat(
+    [{
+      sid       = "Reserve"
+      actions   = ["dynamodb:PutItem"]
+      resources = [aws_dynamodb_table.reservations.arn]
+    }],
+    var.backoff ? [{
+      sid       = "PostponeOrders"
+      actions   = ["sqs:ChangeMessageVisibility"]
+      resources = [module.queue.arn]
+    }] : [],
+  )
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Downstream
+
+resource "aws_dynamodb_table" "reservations" {
+  name         = "${var.name}-reservations"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "order_id"
+
+  attribute {
+    name = "order_id"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# Dashboard
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.name
+
+  dashboard_body = jsonencode({
+    widgets = [for index, widget in [
+      {
+        title = "orders processed and failed"
+        stat  = "Sum"
+        metrics = [
+          [var.name, "MessagesProcessed", "service", "warehouse"],
+          [var.name, "MessagesFailed", "service", "warehouse", "error_class", "transient"],
+          [var.name, "MessagesFailed", "service", "warehouse", "error_class", "permanent"],
+        ]
+      },
+      {
+        title = "messages waiting, in flight and dead-lettered"
+        stat  = "Maximum"
+        metrics = [
+          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.queue.name],
+          ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", module.queue.name],
+          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.queue.dlq_name],
+        ]
+      },
+      {
+        title   = "age of the oldest message (s)"
+        stat    = "Maximum"
+        metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", module.queue.name]]
+      },
+      {
+        title   = "batches at work at once"
+        stat    = "Maximum"
+        metrics = [["AWS/Lambda", "ConcurrentExecutions", "FunctionName", module.warehouse.name]]
+      },
+      {
+        title = "errors and throttles"
+        stat  = "Sum"
+        metrics = [for metric in ["Errors", "Throttles"] :
+          ["AWS/Lambda", metric, "FunctionName", module.warehouse.name]
+        ]
+      },
+      {
+        title   = "throttled writes of the downstream"
+        stat    = "Sum"
+        metrics = [["AWS/DynamoDB", "WriteThrottleEvents", "TableName", aws_dynamodb_table.reservations.name]]
+      },
+      ] :
+      {
+        type   = "metric"
+        x      = index % 3 * 8
+        y      = floor(index / 3) * 6
+        width  = 8
+        height = 6
+        properties = {
+          title   = widget.title
+          metrics = widget.metrics
+          stat    = widget.stat
+          period  = 60
+          region  = data.aws_region.current.id
+        }
+      }
+    ]
+  })
+}

@@ -1,0 +1,39 @@
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "producer"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = {
+    producer  = { name = module.producer.name, log_group = module.producer.log_group }
+    warehouse = { name = module.warehouse.name, log_group = module.warehouse.log_group }
+  }
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
+  value       = { orders = { url = module.queue.url, dlq_arn = module.queue.dlq_arn } }
+}
+
+output "consumer" {
+  description = "The consumer: its function, event source mapping, queue, dead-letter queue, downstream table and alarms."
+  value = {
+    function   = module.warehouse.name
+    mapping_id = module.warehouse.mapping_id
+    queue_url  = module.queue.url
+    dlq_url    = module.queue.dlq_url
+    table      = aws_dynamodb_table.reservations.name
+    alarms     = merge(module.queue.alarms, module.warehouse.alarms)
+  }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}

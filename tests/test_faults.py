@@ -1,0 +1,67 @@
+"""Faults of the infrastructure, which undo themselves: what is changed, and what is there again afterwards."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from lab import faults
+from lab.deployment import Deployment
+from lab.targets import Target
+
+ROLE = '{"Version": "2012-10-17", "Statement": []}'
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    target = Target("endpoint", "moto", None, "us-east-1", "test")
+    with mock_aws():
+        yield Deployment("queue-buffer", target, "queue-buffer")
+
+
+@pytest.fixture
+def function(deployment: Deployment) -> str:
+    """The name of a function with a timeout of 2 s and two variables."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("app.py", "def handler(event, context): ...")
+    role = deployment.target.client("iam").create_role(RoleName="warehouse", AssumeRolePolicyDocument=ROLE)
+    deployment.target.client("lambda").create_function(
+        FunctionName="warehouse", Runtime="python3.13", Handler="app.handler", Timeout=2, Role=role["Role"]["Arn"],
+        Code={"ZipFile": archive.getvalue()}, Environment={"Variables": {"TABLE_NAME": "t", "BACKOFF": "60"}},
+    )  # fmt: skip
+    return "warehouse"
+
+
+def configuration(deployment: Deployment, function: str) -> dict[str, Any]:
+    got = deployment.target.client("lambda").get_function_configuration(FunctionName=function)
+    return {"Timeout": got["Timeout"], **got["Environment"]["Variables"]}
+
+
+def test_a_functions_configuration_is_changed_and_comes_back_also_after_an_error(
+    deployment: Deployment, function: str
+) -> None:
+    before = configuration(deployment, function)
+
+    variables = {"Variables": {"BACKOFF": None, "MORE": "1"}}
+    with pytest.raises(RuntimeError), faults.function_changed(deployment, function, Timeout=5, Environment=variables):
+        assert configuration(deployment, function) == {"Timeout": 5, "TABLE_NAME": "t", "MORE": "1"}
+        raise RuntimeError
+
+    assert configuration(deployment, function) == before
+
+
+def test_a_visibility_timeout_is_changed_and_comes_back(deployment: Deployment) -> None:
+    sqs = deployment.target.client("sqs")
+    url = sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+
+    def timeout() -> str:
+        got = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+        return str(got["Attributes"]["VisibilityTimeout"])
+
+    with faults.visibility_timeout(deployment, url, 3):
+        assert timeout() == "3"
+    assert timeout() == "60"
