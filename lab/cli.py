@@ -18,6 +18,7 @@ from lab import faults, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
+from lab.experiment import log_line
 from lab.targets import Target
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -353,7 +354,7 @@ def follow(deployment: Deployment, correlation_ids: set[str], began: float, quie
             pages = logs.get_paginator("filter_log_events")
             for page in pages.paginate(logGroupName=function["log_group"], startTime=int(began * 1000)):
                 for event in page["events"]:
-                    line = parsed(event["message"])
+                    line = log_line(event["message"])
                     if event["eventId"] in seen or line.get("correlation_id") not in correlation_ids:
                         continue
                     seen.add(event["eventId"])
@@ -367,14 +368,6 @@ def follow(deployment: Deployment, correlation_ids: set[str], began: float, quie
         time.sleep(0.2)
     summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
-
-
-def parsed(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def short(value: Any) -> str:

@@ -73,7 +73,7 @@ class Experiment:
         pages = self.client("logs").get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=self._followed[name], startTime=int(self._began * 1000)):
             for event in page["events"]:
-                line = _json(event["message"])
+                line = log_line(event["message"])
                 mine = line.get("correlation_id") == self.id or line.get("message") == "fault injected"
                 if mine and (not messages or line.get("message") in messages):
                     found.append({**line, "at": self.since(event["timestamp"] / 1000)})
@@ -300,7 +300,8 @@ def _shown(request: pytest.FixtureRequest) -> Any:
     return request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled()
 
 
-def _json(text: str) -> dict[str, Any]:
+def log_line(text: str) -> dict[str, Any]:
+    """A structured log line's fields; none for a line that is no JSON object, such as Lambda's own START."""
     try:
         value = json.loads(text)
     except ValueError:
