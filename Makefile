@@ -2,14 +2,14 @@
 
 PYTHON ?= $(shell command -v python3.13 || echo python3)
 LAB_DIR ?= .lab
-export LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT RATE DURATION QUEUE COPY
+export LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT ID RATE DURATION QUEUE COPY
 export FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
 
 VENV := $(LAB_DIR)/venv
 LAB := PYTHONPATH=.:lambdas/fault_injection/python $(VENV)/bin/python -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status env build apply send load fault heal redrive destroy test lint docs bench clean
+.PHONY: help setup up down status env build apply send trace load fault heal redrive replay verify destroy test lint docs bench clean
 .SILENT:
 
 help:  ## list what there is to type
@@ -38,6 +38,9 @@ apply: setup  ## deploy a pattern: PATTERN= [TARGET=local|endpoint|aws] [YES=1]
 send: setup  ## send sample events in and follow them: PATTERN= [EVENT=default] [COUNT=1]
 	$(LAB) send
 
+trace: setup  ## the journey of a correlation id across every function: PATTERN= ID=
+	$(LAB) trace
+
 load: setup  ## send at a rate and watch the queue: PATTERN= [RATE=20] [DURATION=30]
 	$(LAB) load
 
@@ -49,6 +52,12 @@ heal: setup  ## take all faults back: PATTERN=
 
 redrive: setup  ## move a dead-letter queue's messages back: PATTERN= QUEUE=
 	$(LAB) redrive
+
+replay: setup  ## process again what the pattern gave up on: PATTERN=
+	$(LAB) replay
+
+verify: setup  ## check what the pattern has recorded: PATTERN=
+	$(LAB) verify
 
 destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [COPY=]
 	$(LAB) destroy

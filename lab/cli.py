@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +15,10 @@ from rich.table import Table
 
 from lab import bench as benchmarks
 from lab import docs as generated
-from lab import faults, localstack, packages, paths, targets, terraform, testing
+from lab import faults, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
-from lab.experiment import log_line
 from lab.targets import Target
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -133,17 +133,40 @@ def send(
     began = time.time()
     sent: set[str] = set()
     for _ in range(count):
-        answer = deployment.target.client("lambda").invoke(
-            FunctionName=deployment.outputs["functions"][deployment.outputs["entry"]]["name"], Payload=file.read_bytes()
-        )
-        payload = json.load(answer["Payload"])
-        if answer.get("FunctionError"):
-            raise LabError(f"The function {deployment.outputs['entry']} failed: {json.dumps(payload)}")
-        sent |= {item["correlation_id"] for item in payload["published"]}
+        published = invoke(deployment, deployment.outputs["entry"], file.read_bytes())["published"]
+        sent |= {item["correlation_id"] for item in published}
         if count == 1:
-            for item in payload["published"]:
-                console.print(f"  sent {item['order_id']}", markup=False)
+            for item in published:
+                console.print(f"  sent {journeys.subject(item)}", markup=False)
     follow(deployment, sent, began)
+
+
+@app.command()
+def trace(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    id: Annotated[str, typer.Option(envvar="ID", help="A correlation id, as `send` prints it.")] = "",
+) -> None:
+    """Shows the journey of one correlation id across every function."""
+    deployment = applied(pattern, target)
+    if not id:
+        raise LabError("Which correlation id? Say ID=<id>; `make send` prints it.")
+    hops = journeys.hops(deployment, id)
+    if not hops:
+        raise LabError(f"No function of {deployment.name} logged anything under ID={id}. `make send` prints the ids.")
+    console.print(journeys.table(hops))
+
+
+@app.command()
+def replay(pattern: PatternOption = "", target: TargetOption = "local") -> None:
+    """Processes again what a pattern gave up on."""
+    operate(applied(pattern, target), "replay")
+
+
+@app.command()
+def verify(pattern: PatternOption = "", target: TargetOption = "local") -> None:
+    """Checks what a pattern has recorded; fails when something is wrong with it."""
+    operate(applied(pattern, target), "verify")
 
 
 @app.command()
@@ -342,29 +365,51 @@ def built(pattern: str) -> str:
     return f"built {count} zips in {paths.shown(paths.BUILD)}"
 
 
+def invoke(deployment: Deployment, function: str, payload: bytes = b"{}") -> Any:
+    """What a function answers. Raises LabError when it fails."""
+    name = deployment.outputs["functions"][function]["name"]
+    answer = deployment.target.client("lambda").invoke(FunctionName=name, Payload=payload)
+    content = json.load(answer["Payload"])
+    if answer.get("FunctionError"):
+        raise LabError(f"The function {function} failed: {json.dumps(content)}")
+    return content
+
+
+def operate(deployment: Deployment, operation: str) -> None:
+    """Runs one of the functions that a pattern has for its operator: it says what it did, and what is wrong.
+
+    Raises LabError when the pattern has no such function, or when the function found something wrong.
+    """
+    operations = deployment.outputs.get("operations", {})
+    if operation not in operations:
+        known = ", ".join(f"make {name}" for name in operations) or "none"
+        raise LabError(f"The pattern {deployment.pattern} has no `make {operation}`. Its operations: {known}.")
+    with step(operation) as progress:
+        found = invoke(deployment, operations[operation])
+        progress.result = f"{operation}: {found['summary']}"
+    if problems := found.get("problems"):
+        raise LabError("\n".join([f"{len(problems)} problem(s):", *(f"  {problem}" for problem in problems)]))
+
+
 def follow(deployment: Deployment, correlation_ids: set[str], began: float, quiet_seconds: float = 2.0) -> None:
     """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while."""
-    logs = deployment.target.client("logs")
     seen: set[str] = set()
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     latest = time.monotonic()
     patience = quiet_seconds if deployment.target.endpoint else 10 * quiet_seconds
     while time.monotonic() - latest < patience:
-        for name, function in deployment.outputs["functions"].items():
-            pages = logs.get_paginator("filter_log_events")
-            for page in pages.paginate(logGroupName=function["log_group"], startTime=int(began * 1000)):
-                for event in page["events"]:
-                    line = log_line(event["message"])
-                    if event["eventId"] in seen or line.get("correlation_id") not in correlation_ids:
-                        continue
-                    seen.add(event["eventId"])
-                    latest = time.monotonic()
-                    if line.get("message") not in ("processed", "failed"):
-                        continue
-                    counts[f"{name} {line['message']}"] = counts.get(f"{name} {line['message']}", 0) + 1
-                    if len(seen) <= 30:
-                        error = f": {line['error']}" if "error" in line else ""
-                        console.print(f"  {name} {line['message']} {line.get('order_id')}{error}", markup=False)
+        for hop in journeys.logged(deployment, began):
+            if hop.event_id in seen or hop.line.get("correlation_id") not in correlation_ids:
+                continue
+            seen.add(hop.event_id)
+            latest = time.monotonic()
+            outcome = hop.line.get("message")
+            if outcome not in ("processed", "failed"):
+                continue
+            counts[f"{hop.function} {outcome}"] += 1
+            if len(seen) <= 30:
+                error = f": {hop.line['error']}" if "error" in hop.line else ""
+                console.print(f"  {hop.function} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
         time.sleep(0.2)
     summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)

@@ -88,7 +88,22 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 class TestWhichPattern:
     @pytest.mark.parametrize(
-        "command", ["build", "apply", "send", "load", "fault", "heal", "redrive", "destroy", "test", "bench"]
+        "command",
+        [
+            "build",
+            "apply",
+            "send",
+            "trace",
+            "load",
+            "fault",
+            "heal",
+            "redrive",
+            "replay",
+            "verify",
+            "destroy",
+            "test",
+            "bench",
+        ],
     )
     def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
         assert refused(lab(command, PATTERN="fanuot")) == f"✗ Unknown PATTERN=fanuot. {KNOWN}\n"
@@ -108,7 +123,7 @@ class TestWhichTarget:
 
         assert said == "✗ Unknown TARGET=azure. There are: local, endpoint, aws.\n"
 
-    @pytest.mark.parametrize("command", ["send", "load", "fault", "heal", "redrive"])
+    @pytest.mark.parametrize("command", ["send", "trace", "load", "fault", "heal", "redrive", "replay", "verify"])
     def test_the_local_one_does_not_run(self, lab: Shell, command: str) -> None:
         assert "LocalStack is not running" in refused(lab(command, PATTERN="fanout"))
 
@@ -274,56 +289,59 @@ class FakeFunctions:
         return self.answer
 
 
+OUTPUTS = {
+    "entry": "producer",
+    "functions": {
+        name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"} for name in ("producer", "billing")
+    },
+    "queues": {"billing": {"dlq_arn": "arn:aws:sqs:us-east-1:123456789012:fanout-billing-dlq"}},
+    "faults_parameter": "/fanout/faults",
+}
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """A deployed fanout, on moto in place of LocalStack."""
+    target = Target("local", "moto", None, "us-east-1", "test")
+    monkeypatch.setattr(cli, "reachable", lambda name: target)
+    monkeypatch.setattr(Deployment, "outputs", OUTPUTS)
+    monkeypatch.setattr(faults, "FAULT_RULES_TTL_SECONDS", 0)
+    with mock_aws():
+        target.client("ssm").put_parameter(Name="/fanout/faults", Type="String", Value='{"rules": []}')
+        yield target
+
+
+def run(command: str, **variables: str) -> str:
+    """What a command printed that acts on the deployed fanout."""
+    result = CliRunner().invoke(cli.app, [command], env={"PATTERN": "fanout", **variables})
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+@pytest.mark.usefixtures("moto")
 class TestDeployed:
-    """Commands that act on what is deployed, on moto in place of LocalStack."""
-
-    OUTPUTS = {  # noqa: RUF012 - read only
-        "entry": "producer",
-        "functions": {
-            name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"}
-            for name in ("producer", "billing")
-        },
-        "queues": {"billing": {"dlq_arn": "arn:aws:sqs:us-east-1:123456789012:fanout-billing-dlq"}},
-        "faults_parameter": "/fanout/faults",
-    }
-
-    @pytest.fixture(autouse=True)
-    def target(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-        moto = Target("local", "moto", None, "us-east-1", "test")
-        monkeypatch.setattr(cli, "reachable", lambda name: moto)
-        monkeypatch.setattr(Deployment, "outputs", self.OUTPUTS)
-        monkeypatch.setattr(faults, "FAULT_RULES_TTL_SECONDS", 0)
-        with mock_aws():
-            moto.client("ssm").put_parameter(Name="/fanout/faults", Type="String", Value='{"rules": []}')
-            yield moto
-
-    def run(self, command: str, **variables: str) -> str:
-        result = CliRunner().invoke(cli.app, [command], env={"PATTERN": "fanout", **variables})
-        if result.exception:
-            raise result.exception
-        return result.output
-
     def test_an_unknown_event(self) -> None:
         with pytest.raises(LabError, match=r"^Unknown EVENT=nosuch\. There are: default, poison\.$"):
-            self.run("send", EVENT="nosuch")
+            run("send", EVENT="nosuch")
 
     @pytest.mark.parametrize("function", ["nosuch", ""])
     def test_an_unknown_function(self, function: str) -> None:
         with pytest.raises(LabError, match=rf"^Unknown FUNCTION={function}\. There are: producer, billing\.$"):
-            self.run("fault", FUNCTION=function, MODE="exception")
+            run("fault", FUNCTION=function, MODE="exception")
 
     def test_an_unknown_queue(self) -> None:
         with pytest.raises(LabError, match=r"^Unknown QUEUE=nosuch\. There are: billing\.$"):
-            self.run("redrive", QUEUE="nosuch")
+            run("redrive", QUEUE="nosuch")
 
     def test_parameters_that_are_not_json(self) -> None:
         with pytest.raises(LabError, match=r"^PARAMETERS is not JSON: .* For example PARAMETERS='\{\"seconds\": 2\}'"):
-            self.run("fault", FUNCTION="billing", MODE="latency", PARAMETERS="seconds=2")
+            run("fault", FUNCTION="billing", MODE="latency", PARAMETERS="seconds=2")
 
     @pytest.mark.parametrize("parameters", ["[]", "2", "null", '"seconds"'])
     def test_parameters_that_are_no_object(self, parameters: str) -> None:
         with pytest.raises(LabError, match=r"^PARAMETERS is not a JSON object"):
-            self.run("fault", FUNCTION="billing", MODE="latency", PARAMETERS=parameters)
+            run("fault", FUNCTION="billing", MODE="latency", PARAMETERS=parameters)
 
     @pytest.mark.parametrize(
         ("rule", "field"),
@@ -338,66 +356,113 @@ class TestDeployed:
     )
     def test_an_invalid_fault_is_refused_with_its_field_and_not_stored(self, rule: dict[str, str], field: str) -> None:
         with pytest.raises(LabError, match=rf"^Invalid fault rule: .*{field}"):
-            self.run("fault", FUNCTION="billing", **rule)
+            run("fault", FUNCTION="billing", **rule)
 
         assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
 
     def test_faults_add_up_until_they_are_healed(self) -> None:
-        self.run("fault", FUNCTION="billing", MODE="exception", WHEN="order_id == 'o-1'", PROBABILITY="0.5")
-        said = self.run("fault", FUNCTION="producer", MODE="latency", PARAMETERS='{"seconds": 2}', RECEIVE_COUNT="1")
+        run("fault", FUNCTION="billing", MODE="exception", WHEN="order_id == 'o-1'", PROBABILITY="0.5")
+        said = run("fault", FUNCTION="producer", MODE="latency", PARAMETERS='{"seconds": 2}', RECEIVE_COUNT="1")
 
         assert said == "2 fault rule(s) in force. Take them back: make heal PATTERN=fanout\n"
         assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == [
             {"function": "billing", "mode": "exception", "when": "order_id == 'o-1'", "probability": 0.5},
             {"function": "producer", "mode": "latency", "receive_count": 1, "seconds": 2},
         ]
-        assert self.run("heal") == "2 fault rule(s) removed.\n"
+        assert run("heal") == "2 fault rule(s) removed.\n"
         assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
 
     def test_without_fault_injection_there_is_nothing_to_break(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Deployment, "outputs", self.OUTPUTS | {"faults_parameter": None})
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"faults_parameter": None})
 
         with pytest.raises(LabError, match="fanout was deployed with fault_injection = false"):
-            self.run("fault", FUNCTION="billing", MODE="exception")
+            run("fault", FUNCTION="billing", MODE="exception")
 
     def test_a_function_that_fails_when_something_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         failing = FakeFunctions({"errorMessage": "no topic"}, FunctionError="Unhandled")
         monkeypatch.setattr(Target, "client", lambda self, service: failing)
 
         with pytest.raises(LabError, match=r'^The function producer failed: \{"errorMessage": "no topic"\}$'):
-            self.run("send")
+            run("send")
 
-    def test_following_shows_the_lines_of_what_was_sent_and_no_others(
-        self, target: Target, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        began = time.time() - 10
-        logs = target.client("logs")
-        for name in ("producer", "billing"):
-            logs.create_log_group(logGroupName=f"/aws/lambda/fanout-{name}")
-            logs.create_log_stream(logGroupName=f"/aws/lambda/fanout-{name}", logStreamName="s")
-        lines = [
+    def test_without_an_id_there_is_nothing_to_trace(self) -> None:
+        with pytest.raises(LabError, match=r"^Which correlation id\? Say ID=<id>"):
+            run("trace")
+
+    def test_an_operation_says_what_it_did(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"operations": {"replay": "billing"}})
+        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions({"summary": "3 orders replayed"}))
+
+        assert "replay: 3 orders replayed" in run("replay")
+
+    def test_an_operation_that_finds_something_wrong_fails_and_lists_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"operations": {"verify": "billing"}})
+        found = {"summary": "2 chains", "problems": ["o-1, entry 3: another hash", "o-2, entry 1: missing"]}
+        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions(found))
+
+        with pytest.raises(LabError, match=r"^2 problem\(s\):\n  o-1, entry 3: another hash\n  o-2, entry 1: missing$"):
+            run("verify")
+
+    def test_an_operation_that_a_pattern_does_not_have(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(LabError, match=r"^The pattern fanout has no `make replay`\. Its operations: none\.$"):
+            run("replay")
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"operations": {"verify": "billing"}})
+        with pytest.raises(LabError, match=r"Its operations: make verify\.$"):
+            run("replay")
+
+
+class TestJourneys:
+    """What is shown of the functions' logs."""
+
+    @pytest.fixture(autouse=True)
+    def logged(self, moto: Target) -> float:
+        """Two functions that logged something, the later one first; returns when, in seconds since the epoch."""
+        now = time.time() - 5
+        self.log(moto, "producer", [(now, {"message": "published", "order_id": "o-1", "correlation_id": "c-1"})])
+        lines: list[str | dict[str, Any]] = [
             "START RequestId: r-1",
-            {"message": "processed", "order_id": "o-1", "correlation_id": "c-1"},
+            {"message": "processed", "order_id": "o-1", "correlation_id": "c-1", "receive_count": 1, "level": "INFO"},
             {"message": "failed", "order_id": "o-2", "correlation_id": "c-1", "error": "ValueError: [no] amount"},
             {"message": "processed", "order_id": "o-3", "correlation_id": "another"},
             {"message": "looked up", "order_id": "o-1", "correlation_id": "c-1"},
         ]
-        logs.put_log_events(
-            logGroupName="/aws/lambda/fanout-billing",
-            logStreamName="s",
-            logEvents=[
-                {"timestamp": int(time.time() * 1000), "message": line if isinstance(line, str) else json.dumps(line)}
-                for line in lines
-            ],
-        )
+        self.log(moto, "billing", [(now + 1.5, line) for line in lines])
+        return now
 
-        cli.follow(Deployment.of("fanout", target), {"c-1"}, began, quiet_seconds=0.01)
+    def log(self, moto: Target, function: str, lines: list[tuple[float, str | dict[str, Any]]]) -> None:
+        logs, group = moto.client("logs"), f"/aws/lambda/fanout-{function}"
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+        events = [
+            {"timestamp": int(at * 1000), "message": line if isinstance(line, str) else json.dumps(line)}
+            for at, line in lines
+        ]
+        logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+
+    def test_following_shows_the_lines_of_what_was_sent_and_no_others(
+        self, moto: Target, logged: float, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        cli.follow(Deployment.of("fanout", moto), {"c-1"}, logged - 10, quiet_seconds=0.01)
 
         assert capsys.readouterr().out.splitlines() == [
             "  billing processed o-1",
             "  billing failed o-2: ValueError: [no] amount",
             "billing failed 1, billing processed 1. Correlation id: c-1",
         ]
+
+    def test_a_trace_shows_every_hop_of_one_correlation_id_in_the_order_of_time(self) -> None:
+        rows = [line.split() for line in run("trace", ID="c-1").splitlines()[1:]]
+
+        assert rows == [
+            ["0.00", "producer", "published", "o-1"],
+            ["1.50", "billing", "processed", "o-1", "receive_count=1"],
+            ["1.50", "billing", "failed", "o-2", "error=ValueError:", "[no]", "amount"],
+            ["1.50", "billing", "looked", "up", "o-1"],
+        ]
+
+    def test_a_trace_of_an_id_that_nobody_logged(self) -> None:
+        with pytest.raises(LabError, match=r"^No function of fanout logged anything under ID=nosuch\."):
+            run("trace", ID="nosuch")
 
 
 class TestWhatIsRemembered:

@@ -1,0 +1,76 @@
+"""What the functions of a deployment logged, and the journey of one correlation id across them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from lab.deployment import Deployment
+
+# what Powertools' Logger adds to every line: https://docs.aws.amazon.com/powertools/python/latest/core/logger/
+STANDARD_KEYS = {
+    "level", "location", "message", "timestamp", "service", "correlation_id", "cold_start", "function_name",
+    "function_memory_size", "function_arn", "function_request_id", "xray_trace_id", "exception", "exception_name",
+    "stack_trace",
+}  # fmt: skip
+SUBJECTS = ("order_id", "key")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A structured log line of a function; `at` in seconds since the epoch."""
+
+    function: str
+    at: float
+    line: dict[str, Any]
+    event_id: str
+
+
+def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Iterator[Hop]:
+    """Every structured line of every function since a moment (seconds since the epoch), in the order of each group.
+
+    `pattern` is a filter pattern of CloudWatch Logs:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+    """
+    pages = deployment.target.client("logs").get_paginator("filter_log_events")
+    for name, function in deployment.outputs["functions"].items():
+        found = pages.paginate(logGroupName=function["log_group"], startTime=int(since * 1000), filterPattern=pattern)
+        for event in (event for page in found for event in page["events"]):
+            if line := log_line(event["message"]):
+                yield Hop(name, event["timestamp"] / 1000, line, event["eventId"])
+
+
+def hops(deployment: Deployment, correlation_id: str) -> list[Hop]:
+    """Every line that bears the correlation id, oldest first."""
+    mine = logged(deployment, pattern=f"{{ $.correlation_id = {json.dumps(correlation_id)} }}")
+    # once more here: some emulators ignore a filter pattern
+    return sorted((hop for hop in mine if hop.line.get("correlation_id") == correlation_id), key=lambda hop: hop.at)
+
+
+def table(journey: list[Hop]) -> Table:
+    """The journey, one line for each hop, with the seconds since the first."""
+    shown = Table("seconds", "function", "", "", "", box=None)
+    for hop in journey:
+        details = {name: value for name, value in hop.line.items() if name not in STANDARD_KEYS | set(SUBJECTS)}
+        said = " ".join(f"{name}={value}" for name, value in details.items())
+        shown.add_row(
+            f"{hop.at - journey[0].at:.2f}", hop.function, str(hop.line.get("message")), subject(hop.line), escape(said)
+        )
+    return shown
+
+
+def subject(line: dict[str, Any]) -> str:
+    """What a log line, or something that was sent, is about: an order, or an object's key."""
+    return next((str(line[name]) for name in SUBJECTS if name in line), "")
+
+
+def log_line(text: str) -> dict[str, Any]:
+    """A structured log line's fields; none for a line that is no JSON object, such as Lambda's own START."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
