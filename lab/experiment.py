@@ -20,6 +20,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from lab import paths, targets
 from lab.console import console, step
 from lab.deployment import Deployment, deployed, in_workspace
+from lab.journeys import log_line
 
 PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
 KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps, with its variables
@@ -244,8 +245,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "gap(id): cannot pass on a target with this entry in lab/gaps.toml")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Experiments of one pattern share a deployment, and so a worker; a known gap is a strict expected failure."""
+    """Experiments come first, because they take longest; those of one pattern share a deployment, and so a worker.
+
+    A known gap is a strict expected failure.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("experiment") is None)
     name = os.environ.get("TARGET") or "local"
     gaps = {gap.id: gap for gap in targets.known_gaps()}
     for item in items:
@@ -298,12 +304,3 @@ def _kept(pattern: str, target: targets.Target) -> list[Deployment]:
 def _shown(request: pytest.FixtureRequest) -> Any:
     """Lets what is printed in the block reach the terminal, past pytest's capture."""
     return request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled()
-
-
-def log_line(text: str) -> dict[str, Any]:
-    """A structured log line's fields; none for a line that is no JSON object, such as Lambda's own START."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -6,12 +6,13 @@ import sys
 
 from lab import localstack, paths
 from lab.console import console, step
-from lab.deployment import deployed, in_workspace
+from lab.deployment import deployed, in_workspace, patterns
 from lab.experiment import KEPT
 from lab.targets import Target
 
-# Experiments wait most of the time, so more workers than cores; each pattern is one worker's.
-WORKERS = 4
+# Each pattern's experiments are one worker's, and wait most of the time; two workers are for all other tests.
+OTHER_WORKERS = 2
+IN_ORDER = ["--dist", "loadgroup", "--no-loadscope-reorder"]  # each group is one worker's; the first tests start first
 
 
 def run_tests(pattern: str, target: Target) -> int:
@@ -26,7 +27,8 @@ def run_tests(pattern: str, target: Target) -> int:
         lab.install()
         os.environ["LOCALSTACK_HOST_PYTHON"] = str(lab.python)
         os.environ["LOCALSTACK_HOST_FUNCTION_PYTHON"] = str(lab.function_python)
-        arguments = ["tests", "patterns", "localstack-host/tests", "-n", str(WORKERS), "--dist", "loadgroup"]
+        workers = len(patterns()) + OTHER_WORKERS
+        arguments = ["patterns", "localstack-host/tests", "tests", "-n", str(workers), *IN_ORDER]
     before = set(deployed(target.name))
     os.environ["TARGET"] = target.name
     try:
@@ -41,7 +43,7 @@ def run_tests(pattern: str, target: Target) -> int:
 
 def run_lint() -> int:
     """Runs every static check; returns pytest's exit status."""
-    return _pytest(["tests/test_lint.py", "-n", str(WORKERS)])
+    return _pytest(["tests/test_lint.py", "-n", str(OTHER_WORKERS)])
 
 
 def _pytest(arguments: list[str]) -> int:
