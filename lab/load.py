@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template
+import pygal
 from rich.live import Live
 from rich.table import Table
 
@@ -187,49 +187,13 @@ def summary(load: Load, consumer: capacity.Consumer | None) -> Table:
 
 def plot(load: Load) -> str:
     """The load as an SVG: what was waiting, in flight and processed over time."""
-    series = {
-        "processed": ("#2e8b57", [s.processed for s in load.samples]),
-        "waiting": ("#c0392b", [s.waiting for s in load.samples]),
-        "in flight": ("#2c6fbb", [s.in_flight for s in load.samples]),
-    }
-    seconds = max(load.samples[-1].at, 1.0)
-    most = max(1, *(max(values) for _, values in series.values()))
-    points = {
-        name: " ".join(
-            f"{60 + 700 * sample.at / seconds:.1f},{340 - 300 * value / most:.1f}"
-            for sample, value in zip(load.samples, values, strict=True)
-        )
-        for name, (_, values) in series.items()
-    }
-    drawing: str = _PLOT.render(
-        title=f"{load.rate:g} messages per second for {load.seconds:g} s",
-        series=[(name, colour, points[name], max(values)) for name, (colour, values) in series.items()],
-        xs=[(60 + 700 * part / 5, f"{seconds * part / 5:.0f} s") for part in range(6)],
-        ys=[(340 - 300 * part / 4, f"{most * part / 4:,.0f}") for part in range(5)],
-    )
+    title = f"{load.rate:g} messages per second for {load.seconds:g} s"
+    # js: no script from elsewhere, so that the file shows the same without a network
+    chart = pygal.XY(title=title, x_title="seconds", show_dots=False, stroke_style={"width": 2}, js=[])
+    for name in ("processed", "waiting", "in flight"):
+        chart.add(name, [(sample.at, getattr(sample, name.replace(" ", "_"))) for sample in load.samples])
+    drawing: str = chart.render(is_unicode=True)
     return drawing
-
-
-_PLOT = Template(
-    """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 420" font-family="sans-serif" font-size="12">
-  <rect width="800" height="420" fill="white"/>
-  <text x="60" y="22" font-size="14">{{ title }}</text>
-{%- for y, label in ys %}
-  <line x1="60" x2="760" y1="{{ y }}" y2="{{ y }}" stroke="#ddd"/>
-  <text x="54" y="{{ y + 4 }}" text-anchor="end">{{ label }}</text>
-{%- endfor %}
-{%- for x, label in xs %}
-  <text x="{{ x }}" y="360" text-anchor="middle">{{ label }}</text>
-{%- endfor %}
-{%- for name, colour, points, most in series %}
-  <polyline points="{{ points }}" fill="none" stroke="{{ colour }}" stroke-width="2"/>
-  <text x="{{ 60 + 230 * loop.index0 }}" y="395" fill="{{ colour }}">{{ name }} (at most {{ most }})</text>
-{%- endfor %}
-</svg>
-""",
-    autoescape=True,
-)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from rich.console import Console
 from lab.capacity import Consumer
 from lab.load import Load, Sample, plot, state, summary
 
+SVG = "{http://www.w3.org/2000/svg}"
+
 
 def finished() -> Load:
     """20 messages per second for 10 s, of which 10 per second are processed, and one never."""
@@ -90,10 +92,11 @@ def test_the_summary_shows_the_prediction_beside_the_measurement() -> None:
     assert "2.00 s for a batch of 10.0 messages" in " ".join(text.split())
 
 
-def test_the_plot_is_an_svg_with_one_line_per_series() -> None:
+def test_the_plot_is_an_svg_with_one_line_per_series_and_needs_nothing_from_elsewhere() -> None:
     drawing = xml.fromstring(plot(finished()))
 
-    lines = drawing.findall("{http://www.w3.org/2000/svg}polyline")
-    assert [len(line.attrib["points"].split()) for line in lines] == [21, 21, 21]
-    inside = [point.split(",") for line in lines for point in line.attrib["points"].split()]
-    assert all(60 <= float(x) <= 760 and 40 <= float(y) <= 340 for x, y in inside)
+    lines = [path for path in drawing.iter(f"{SVG}path") if "line" in path.attrib.get("class", "").split()]
+    points = [len(line.attrib["d"].split()) // 2 for line in lines if "reactive" in line.attrib["class"]]
+    assert points == [21, 21, 21]
+    assert {"processed", "waiting", "in flight"} <= {text.text for text in drawing.iter(f"{SVG}text")}
+    assert not [name for script in drawing.iter(f"{SVG}script") for name in script.attrib if name.endswith("href")]
