@@ -110,6 +110,20 @@ def test_the_observed_column_comes_from_evidence(lab_dir: Path, outcome: str, te
     assert docs.observed("fanout", "test_other") == "not run yet"
 
 
+def test_what_did_not_run_here_keeps_what_it_showed_elsewhere(lab_dir: Path) -> None:
+    table = generated(paths.PATTERNS / "fanout/README.md")
+
+    assert docs.failures("fanout") == table
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_what_is_published_was_run_and_did_not_fail(pattern: str) -> None:
+    table = generated(paths.PATTERNS / pattern / "README.md")
+
+    seen = [row.rsplit(" | ", 1)[1] for row in table.splitlines()[2:]]
+    assert [text for text in seen if text.startswith((docs.NOT_RUN, "failed", "interrupted"))] == []
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_says_what_fails_what_happens_and_what_it_rests_on(experiment: object) -> None:
     mark = docs.mark(experiment, "experiment")  # type: ignore[arg-type]
