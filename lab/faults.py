@@ -6,7 +6,7 @@ Every infrastructure fault is a context manager that undoes itself, also when th
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, dump, parse
@@ -51,11 +51,16 @@ def store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
     time.sleep(FAULT_RULES_TTL_SECONDS)
 
 
-@contextmanager
-def fault(deployment: Deployment, **rule: Any) -> Iterator[None]:
+def fault(deployment: Deployment, **rule: Any) -> AbstractContextManager[None]:
     """A rule in force for the length of a block."""
+    return in_force(deployment, rule)
+
+
+@contextmanager
+def in_force(deployment: Deployment, *added: dict[str, Any]) -> Iterator[None]:
+    """Rules in force together for the length of a block, beside those that are."""
     before = rules(deployment)
-    store(deployment, [*before, rule])
+    store(deployment, [*before, *added])
     try:
         yield
     finally:
@@ -105,15 +110,25 @@ def function_changed(deployment: Deployment, function: str, **configuration: Any
 
 
 @contextmanager
+def mapping_changed(deployment: Deployment, mapping: str, **settings: Any) -> Iterator[None]:
+    """An event source mapping (a UUID) with other settings (UpdateEventSourceMapping's) for the length of a block."""
+    before = deployment.target.client("lambda").get_event_source_mapping(UUID=mapping)
+    _update_mapping(deployment, mapping, **settings)
+    try:
+        yield
+    finally:
+        _update_mapping(deployment, mapping, **{name: before[name] for name in settings})
+
+
+@contextmanager
 def partial_responses_off(deployment: Deployment, mapping: str, function: str) -> Iterator[None]:
-    """A mapping without ReportBatchItemFailures, and its function told so: modules/function can deploy both."""
+    """A mapping without ReportBatchItemFailures, and its function told so, as modules/function can deploy both."""
     told = {"Variables": {"REPORT_BATCH_ITEM_FAILURES": "false"}}
-    with function_changed(deployment, function, Environment=told):
-        _update_mapping(deployment, mapping, FunctionResponseTypes=[])
-        try:
-            yield
-        finally:
-            _update_mapping(deployment, mapping, FunctionResponseTypes=["ReportBatchItemFailures"])
+    with (
+        function_changed(deployment, function, Environment=told),
+        mapping_changed(deployment, mapping, FunctionResponseTypes=[]),
+    ):
+        yield
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Faults of the infrastructure, which undo themselves: what is changed, and what is there again afterwards."""
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -52,6 +53,36 @@ def test_a_functions_configuration_is_changed_and_comes_back_also_after_an_error
         raise RuntimeError
 
     assert configuration(deployment, function) == before
+
+
+def test_a_mappings_settings_are_changed_and_come_back_also_after_an_error(
+    deployment: Deployment, function: str
+) -> None:
+    client = deployment.target.client("lambda")
+    queue = deployment.target.client("sqs").create_queue(QueueName="orders")["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{queue.rsplit('/', 1)[1]}"
+    mapping = client.create_event_source_mapping(EventSourceArn=arn, FunctionName=function, BatchSize=10)["UUID"]
+
+    def batch_size() -> int:
+        return int(client.get_event_source_mapping(UUID=mapping)["BatchSize"])
+
+    with pytest.raises(RuntimeError), faults.mapping_changed(deployment, mapping, BatchSize=1):
+        assert batch_size() == 1
+        raise RuntimeError
+
+    assert batch_size() == 10
+
+
+def test_rules_are_in_force_together_and_leave_those_that_were_there(deployment: Deployment) -> None:
+    deployment.__dict__["outputs"] = {"faults_parameter": "/queue-buffer/faults"}
+    before = {"function": "warehouse", "mode": "crash", "probability": 0.1}
+    parameter = {"Name": "/queue-buffer/faults", "Type": "String", "Value": json.dumps({"rules": [before]})}
+    deployment.target.client("ssm").put_parameter(**parameter)
+    more = [{"function": "warehouse", "mode": mode} for mode in ("exception", "timeout")]
+
+    with faults.in_force(deployment, *more):
+        assert faults.rules(deployment) == [before, *more]
+    assert faults.rules(deployment) == [before]
 
 
 def test_a_visibility_timeout_is_changed_and_comes_back(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import Instance, unique, wait_until
 from test_dynamodb import create_table, put, put_records, stream_arn
+from test_logs import statistics
 from test_sqs_mapping import wait_for_state
 
 RECORD = """
@@ -335,6 +336,23 @@ def test_an_empty_report_is_success(localstack: Instance, stream: Source) -> Non
     stream.put(*map(str, range(len(answers))))
 
     wait_until(lambda: values(localstack, function) == [str(number) for number in range(len(answers))])
+
+
+def test_the_age_of_the_last_record_of_each_batch_that_is_sent(localstack: Instance, source: Source) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (IteratorAge, in milliseconds)"""
+    function = consumer(localstack, "raise ValueError('not yet')")
+
+    def ages(statistic: str) -> list[float]:
+        return statistics(localstack, "AWS/Lambda", "IteratorAge", statistic, FunctionName=function)
+
+    put_at = time.time()
+    source.put("blocks")
+    source.map(function)
+
+    wait_until(lambda: max(ages("Maximum"), default=0) > 1500)  # while the record is retried
+    rounded_down = 1  # second, as the time of a DynamoDB record is
+    assert max(ages("Maximum")) <= (time.time() - put_at + rounded_down) * 1000
+    assert sum(ages("SampleCount")) <= len(invocations(localstack, function)) + 1
 
 
 def test_throttled_invocations_do_not_count_as_retries(localstack: Instance, stream: Source) -> None:

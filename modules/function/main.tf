@@ -11,6 +11,7 @@ locals {
     var.event_source == null ? {} : {
       REPORT_BATCH_ITEM_FAILURES = tostring(var.event_source.report_batch_item_failures)
     },
+    var.stream_source == null ? {} : { REPORT_BATCH_ITEM_FAILURES = "true" },
     var.environment,
     var.fault_injection == null ? {} : {
       FAULT_INJECTION_HANDLER   = local.handler
@@ -36,9 +37,22 @@ locals {
     actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
     resources = [var.event_source.queue_arn]
   }]
+  stream_source_statements = var.stream_source == null ? [] : [
+    {
+      sid       = "ReadStream"
+      actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+      resources = [var.stream_source.stream_arn]
+    },
+    {
+      sid       = "ReportDiscarded"
+      actions   = ["sqs:SendMessage"]
+      resources = [var.stream_source.discarded_queue_arn]
+    },
+  ]
   policy_statements = concat(
     [local.log_statement],
     local.event_source_statement,
+    local.stream_source_statements,
     local.fault_injection_statement,
     var.policy_statements,
   )
@@ -134,6 +148,29 @@ resource "aws_lambda_event_source_mapping" "this" {
   depends_on = [aws_iam_role_policy.this]
 }
 
+resource "aws_lambda_event_source_mapping" "stream" {
+  count = var.stream_source == null ? 0 : 1
+
+  event_source_arn  = var.stream_source.stream_arn
+  function_name     = aws_lambda_function.this.arn
+  starting_position = "TRIM_HORIZON" # LATEST can miss what happens while the mapping is being created (STR-7)
+
+  batch_size                     = var.stream_source.batch_size
+  function_response_types        = ["ReportBatchItemFailures"]
+  bisect_batch_on_function_error = true
+  maximum_retry_attempts         = var.stream_source.maximum_retry_attempts
+  maximum_record_age_in_seconds  = var.stream_source.maximum_record_age
+
+  destination_config {
+    on_failure {
+      destination_arn = var.stream_source.discarded_queue_arn
+    }
+  }
+
+  # Lambda checks that the role may read the stream and send to the queue when the mapping is created.
+  depends_on = [aws_iam_role_policy.this]
+}
+
 # Alarms
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -167,6 +204,27 @@ resource "aws_cloudwatch_metric_alarm" "throttles" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
+
+  alarm_actions = var.alarm_topic_arns
+  ok_actions    = var.alarm_topic_arns
+}
+
+resource "aws_cloudwatch_metric_alarm" "iterator_age" {
+  count = var.stream_source == null ? 0 : 1
+
+  alarm_name        = "${var.name}-iterator-age"
+  alarm_description = "${var.name} is behind its stream: a record blocks the shard, or records come faster than they are processed."
+
+  namespace   = "AWS/Lambda"
+  metric_name = "IteratorAge"
+  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+  statistic   = "Maximum"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.stream_source.maximum_iterator_age * 1000 # the metric is in milliseconds
+  period              = 60                                            # the shortest that CloudWatch takes for an AWS/ metric
   evaluation_periods  = 1
   treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
 

@@ -28,15 +28,18 @@ output "log_group" {
 
 output "mapping_id" {
   description = "UUID of the event source mapping, or null without one."
-  value       = one(aws_lambda_event_source_mapping.this[*].uuid)
+  value       = one(concat(aws_lambda_event_source_mapping.this[*].uuid, aws_lambda_event_source_mapping.stream[*].uuid))
 }
 
 # Alarms
 
 output "alarms" {
-  description = "Names of the alarms: errors (the function failed) and throttles (the function was refused)."
-  value = {
-    errors    = aws_cloudwatch_metric_alarm.errors.alarm_name
-    throttles = aws_cloudwatch_metric_alarm.throttles.alarm_name
-  }
+  description = "Names of the alarms: errors (the function failed), throttles (the function was refused) and, with a stream, iterator_age (it is behind)."
+  value = merge(
+    {
+      errors    = aws_cloudwatch_metric_alarm.errors.alarm_name
+      throttles = aws_cloudwatch_metric_alarm.throttles.alarm_name
+    },
+    { for alarm in aws_cloudwatch_metric_alarm.iterator_age : "iterator_age" => alarm.alarm_name },
+  )
 }

@@ -113,6 +113,19 @@ variable "event_source" {
   default = null
 }
 
+variable "stream_source" {
+  description = "DynamoDB stream that the function consumes from its beginning (STR-7), or null. A failing batch is split until the failing record is alone (STR-2), which is tried maximum_retry_attempts more times, and for maximum_record_age seconds at most; then its metadata goes to discarded_queue_arn (STR-4). An alarm fires when records wait for more than maximum_iterator_age seconds."
+  type = object({
+    stream_arn             = string
+    batch_size             = optional(number, 100)
+    maximum_retry_attempts = number
+    maximum_record_age     = number
+    maximum_iterator_age   = number
+    discarded_queue_arn    = string
+  })
+  default = null
+}
+
 # Alarms
 
 variable "alarm_topic_arns" {

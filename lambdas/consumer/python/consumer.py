@@ -57,6 +57,25 @@ def classify(error: BaseException | None) -> str:
     return "permanent" if isinstance(error, PermanentError) else "transient"
 
 
+def log_failure(error: BaseException | None, fields: dict[str, Any]) -> None:
+    """The line "failed": `fields`, which say of what, and `error_class` and `error`."""
+    error_class = classify(error)
+    log = logger.error if error_class == "permanent" else logger.warning
+    log(
+        "failed",
+        extra=fields | {"error_class": error_class, "error": f"{type(error).__name__}: {error}"},
+        exc_info=error,
+    )
+
+
+def count(processed: int, errors: list[BaseException | None]) -> None:
+    """MessagesProcessed, and MessagesFailed by the class of the errors."""
+    metrics.add_metric(name="MessagesProcessed", unit=MetricUnit.Count, value=processed)
+    for error_class, failures in Counter(map(classify, errors)).items():
+        with single_metric(name="MessagesFailed", unit=MetricUnit.Count, value=failures) as failed:
+            failed.add_dimension(name="error_class", value=error_class)
+
+
 class _Processor(BatchProcessor):
     def __init__(self, postpone: Callable[[SQSRecord], int] | None) -> None:
         # A batch of which every message failed is reported message by message, as a mixed one is, instead of raised:
@@ -67,13 +86,10 @@ class _Processor(BatchProcessor):
         self.postpone = postpone
 
     def failure_handler(self, record: SQSRecord, exception: ExceptionInfo) -> FailureResponse:
-        error = exception[1]
-        error_class = classify(error)
-        log = logger.error if error_class == "permanent" else logger.warning
-        fields = {"error_class": error_class, "error": f"{type(error).__name__}: {error}"}
-        if error_class == "transient" and self.postpone:
+        fields = _describe(record)
+        if classify(exception[1]) == "transient" and self.postpone:
             fields |= _postponed(record, self.postpone)
-        log("failed", extra=_describe(record) | fields, exc_info=error)
+        log_failure(exception[1], fields)
         return super().failure_handler(record, exception)
 
 
@@ -123,11 +139,7 @@ def _process_batch(
     event: dict[str, Any], context: LambdaContext, process: Callable[[SQSRecord], None], processor: _Processor
 ) -> PartialItemFailureResponse:
     response = process_partial_response(event, process, processor, context)
-    metrics.add_metric(name="MessagesProcessed", unit=MetricUnit.Count, value=len(processor.success_messages))
-    failures = Counter(classify(error) for _, error, _ in processor.exceptions)
-    for error_class, count in failures.items():
-        with single_metric(name="MessagesFailed", unit=MetricUnit.Count, value=count) as failed:
-            failed.add_dimension(name="error_class", value=error_class)
+    count(len(processor.success_messages), [error for _, error, _ in processor.exceptions])
     successes: list[Any] = list(processor.success_messages)  # the records as they came, though typed otherwise
     processed = {record["messageId"] for record in successes}
     refuse_to_lose(event, processed, response if REPORTS_ARE_READ else {"batchItemFailures": []})

@@ -11,14 +11,17 @@ reported sequence number is the new checkpoint
 (https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html). ParallelizationFactor
 works on several batches of a shard at once and keeps the order per partition key or item
 (https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html). Tumbling windows carry a state from one invocation
-to the next (https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html). Filters on Kinesis look at
+to the next (https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html). IteratorAge is, for each
+batch that is sent, the age of its last record in milliseconds
+(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html). Filters on Kinesis look at
 the data as JSON, and the function gets it as it was
 (https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html).
 
 LocalStack: starts again from StartingPosition when a mapping is disabled and enabled or changed, and loses the batch
 that it was retrying. It ignores BisectBatchOnFunctionError, ParallelizationFactor, TumblingWindowInSeconds and
 StartingPositionTimestamp, believes every DynamoDB record to be new, drops userIdentity, counts throttles as retries,
-counts on after a partial success, rewrites filtered Kinesis data, and says "No records processed" for ever.
+counts on after a partial success, rewrites filtered Kinesis data, publishes no IteratorAge, and says "No records
+processed" for ever.
 
 Here: a mapping has a thread per shard and unit of ParallelizationFactor, each with a checkpoint that lives as long as
 the mapping. Not as on AWS: ages below 60 seconds are accepted, which is the way to see one within a test; a window
@@ -54,9 +57,11 @@ from localstack.services.lambda_.event_source_mapping.pollers.poller import (
     EmptyPollResultsException,
     get_batch_item_failures,
 )
+from localstack.utils.aws.arns import parse_arn
 from localstack.utils.backoff import ExponentialBackoff
 from localstack.utils.strings import long_uid
 
+from localstack_host import lambda_metrics
 from localstack_host.arrivals import ARRIVALS
 from localstack_host.patching import replace
 
@@ -392,6 +397,7 @@ class Lane:
 
     def invoke(self, batch: list[Event]) -> Answer:
         """:raises ClientError: if the function could not be invoked"""
+        self.publish_age(batch[-1])
         if not self.window_seconds:
             return self.call(batch, {"Records": batch})
         start = self.window_of(batch[0])
@@ -402,6 +408,14 @@ class Lane:
             if len(json.dumps(window.state)) > MAXIMUM_STATE_BYTES:
                 self.finish(window, early=True)
         return answer
+
+    def publish_age(self, last: Event) -> None:
+        age = max(time.time() - self.mapping.get_approximate_arrival_time(last), 0)
+        function = parse_arn(self.mapping.processor.sender.target_arn)
+        name = function["resource"].split(":")[1]  # function:name or function:name:alias
+        lambda_metrics.put(
+            function["account"], function["region"], name, "IteratorAge", age * 1000, "Milliseconds"
+        )
 
     def finish(self, window: Window, early: bool = False) -> bool:
         """The last invocation of a window, repeated until it succeeds. False when the mapping was stopped."""

@@ -194,6 +194,60 @@ run "partial_batch_responses_can_be_left_out" {
   }
 }
 
+run "a_stream_source_brings_a_mapping_that_discards_to_a_queue" {
+  variables {
+    stream_source = {
+      stream_arn             = "arn:aws:dynamodb:eu-west-1:111122223333:table/shop/stream/2026"
+      maximum_retry_attempts = 10
+      maximum_record_age     = 3600
+      maximum_iterator_age   = 300
+      discarded_queue_arn    = "arn:aws:sqs:eu-west-1:111122223333:shop-discarded"
+    }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_event_source_mapping.stream[0].starting_position == "TRIM_HORIZON"
+      && aws_lambda_event_source_mapping.stream[0].bisect_batch_on_function_error
+      && aws_lambda_event_source_mapping.stream[0].maximum_retry_attempts == 10
+      && aws_lambda_event_source_mapping.stream[0].maximum_record_age_in_seconds == 3600
+      && aws_lambda_event_source_mapping.stream[0].function_response_types == toset(["ReportBatchItemFailures"])
+      && aws_lambda_event_source_mapping.stream[0].destination_config[0].on_failure[0].destination_arn == "arn:aws:sqs:eu-west-1:111122223333:shop-discarded"
+    )
+    error_message = "Mapping: ${jsonencode(aws_lambda_event_source_mapping.stream[0])}"
+  }
+
+  assert {
+    condition     = length(aws_lambda_event_source_mapping.this) == 0 && output.mapping_id == aws_lambda_event_source_mapping.stream[0].uuid
+    error_message = "The function has another mapping than that of its stream."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.environment[0].variables["REPORT_BATCH_ITEM_FAILURES"] == "true"
+    error_message = "The function does not know that its partial batch responses are read."
+  }
+
+  assert {
+    condition = { for s in jsondecode(aws_iam_role_policy.this.policy).Statement : s.Sid => [s.Action, s.Resource] if s.Sid != "WriteLogs" } == {
+      ReadStream = [
+        ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"],
+        ["arn:aws:dynamodb:eu-west-1:111122223333:table/shop/stream/2026"],
+      ]
+      ReportDiscarded = [["sqs:SendMessage"], ["arn:aws:sqs:eu-west-1:111122223333:shop-discarded"]]
+    }
+    error_message = "Policy: ${aws_iam_role_policy.this.policy}"
+  }
+
+  assert {
+    condition = (
+      output.alarms.iterator_age == "shop-billing-iterator-age"
+      && aws_cloudwatch_metric_alarm.iterator_age[0].threshold == 300000
+      && aws_cloudwatch_metric_alarm.iterator_age[0].dimensions == tomap({ FunctionName = "shop-billing" })
+    )
+    error_message = "Alarm: ${jsonencode(aws_cloudwatch_metric_alarm.iterator_age)}"
+  }
+}
+
 run "refuses_a_zip_that_was_not_built" {
   command = plan
 

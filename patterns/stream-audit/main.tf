@@ -1,0 +1,353 @@
+# writer -> orders (table) -> stream -> auditor -> audit trail (table); what the auditor gives up on -> queue -> redriver
+
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {
+  lifecycle {
+    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
+    # nothing that it knows, and create everything again.
+    postcondition {
+      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
+        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
+      EOT
+    }
+    postcondition {
+      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
+      error_message = <<-EOT
+        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
+        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
+      EOT
+    }
+  }
+}
+
+locals {
+  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
+  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
+  fault_injection = one(module.fault_injection[*].fault_injection)
+
+  # Composed rather than read from the resource: the queue's policy names the queue itself.
+  discarded = {
+    name = "${var.name}-discarded"
+    arn = join(":", [
+      "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
+      data.aws_caller_identity.current.account_id, "${var.name}-discarded",
+    ])
+  }
+  redrive_timeout = 300 # seconds
+}
+
+# Layers
+
+resource "aws_lambda_layer_version" "this" {
+  for_each = toset(local.layers)
+
+  layer_name               = "${var.name}-${each.key}"
+  filename                 = "${var.build_dir}/layers/${each.key}.zip"
+  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
+  compatible_runtimes      = ["python3.13"]
+  compatible_architectures = [var.architecture]
+}
+
+module "fault_injection" {
+  source = "../../modules/fault-injection"
+  count  = var.fault_injection ? 1 : 0
+
+  name         = var.name
+  package      = "${var.build_dir}/layers/fault_injection.zip"
+  architecture = var.architecture
+}
+
+# Writer
+
+module "writer" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-writer"
+  service           = "writer"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/stream-audit/writer.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = var.function_timeout
+  environment       = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
+  policy_statements = [{
+    sid       = "ChangeOrders"
+    actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    resources = [aws_dynamodb_table.orders.arn]
+  }]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Orders and their stream
+
+resource "aws_dynamodb_table" "orders" {
+  name         = "${var.name}-orders"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "order_id"
+
+  stream_enabled   = true
+  stream_view_type = "NEW_AND_OLD_IMAGES"
+
+  attribute {
+    name = "order_id"
+    type = "S"
+  }
+
+  ttl {
+    attribute_name = "expires_at"
+    enabled        = true
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# Auditor
+
+module "auditor" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-auditor"
+  service           = "auditor"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/stream-audit/auditor.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = var.function_timeout
+  stream_source = {
+    stream_arn             = aws_dynamodb_table.orders.stream_arn
+    batch_size             = var.batch_size
+    maximum_retry_attempts = var.maximum_retry_attempts
+    maximum_record_age     = var.maximum_record_age
+    maximum_iterator_age   = var.maximum_iterator_age
+    discarded_queue_arn    = aws_sqs_queue.discarded.arn
+  }
+  environment = {
+    AUDIT_TABLE = aws_dynamodb_table.audit.name
+    HEADS_TABLE = aws_dynamodb_table.heads.name
+  }
+  policy_statements = [
+    {
+      # Neither UpdateItem nor DeleteItem. PutItem can replace an entry, too: that the auditor adds only is its
+      # condition, which no policy can ask for. What it replaced, the chain would show.
+      sid       = "AppendEntries"
+      actions   = ["dynamodb:PutItem"]
+      resources = [aws_dynamodb_table.audit.arn]
+    },
+    {
+      sid       = "MoveHeads"
+      actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+      resources = [aws_dynamodb_table.heads.arn]
+    },
+  ]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Audit trail: the entries, and the head of each order's chain
+
+resource "aws_dynamodb_table" "audit" {
+  name         = "${var.name}-audit"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "order_id"
+  range_key    = "sequence_number"
+
+  attribute {
+    name = "order_id"
+    type = "S"
+  }
+
+  attribute {
+    name = "sequence_number"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+resource "aws_dynamodb_table" "heads" {
+  name         = "${var.name}-heads"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "order_id"
+
+  attribute {
+    name = "order_id"
+    type = "S"
+  }
+
+  point_in_time_recovery {
+    enabled = true
+  }
+}
+
+# What the auditor gave up on
+
+resource "aws_sqs_queue" "discarded" {
+  name                       = local.discarded.name
+  visibility_timeout_seconds = local.redrive_timeout # a message that cannot be replayed is tried once per re-drive
+  message_retention_seconds  = 1209600               # 14 days, the longest that SQS allows; the records live for one
+  sqs_managed_sse_enabled    = true
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid    = "DenyPlaintext"
+      Effect = "Deny"
+      # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
+      Principal = "*"
+      Action    = "sqs:*"
+      Resource  = local.discarded.arn
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+}
+
+resource "aws_cloudwatch_metric_alarm" "discarded" {
+  alarm_name        = "${var.name}-discarded"
+  alarm_description = "Changes are missing from the audit trail: fix what ${aws_sqs_queue.discarded.name} tells of, and re-drive before they are 24 hours old."
+
+  namespace   = "AWS/SQS"
+  metric_name = "ApproximateNumberOfMessagesVisible"
+  dimensions  = { QueueName = aws_sqs_queue.discarded.name }
+  statistic   = "Maximum"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
+
+  alarm_actions = var.alarm_topic_arns
+  ok_actions    = var.alarm_topic_arns
+}
+
+module "redriver" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-redriver"
+  service           = "redriver"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/stream-audit/redriver.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = local.redrive_timeout
+  environment = {
+    AUDITOR             = module.auditor.name
+    DISCARDED_QUEUE_URL = aws_sqs_queue.discarded.url
+  }
+  policy_statements = [
+    {
+      sid       = "TakeDiscarded"
+      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+      resources = [aws_sqs_queue.discarded.arn]
+    },
+    {
+      sid       = "ReadStream"
+      actions   = ["dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+      resources = [aws_dynamodb_table.orders.stream_arn]
+    },
+    {
+      sid       = "HaveAudited"
+      actions   = ["lambda:InvokeFunction"]
+      resources = [module.auditor.arn]
+    },
+  ]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Verification
+
+module "verifier" {
+  source = "../../modules/function"
+
+  name              = "${var.name}-verifier"
+  service           = "verifier"
+  metrics_namespace = var.name
+  package           = "${var.build_dir}/stream-audit/verifier.zip"
+  layers            = local.layer_arns
+  architecture      = var.architecture
+  timeout           = 900 # Lambda's longest: it reads the whole trail
+  environment = {
+    ORDERS_TABLE = aws_dynamodb_table.orders.name
+    AUDIT_TABLE  = aws_dynamodb_table.audit.name
+    HEADS_TABLE  = aws_dynamodb_table.heads.name
+  }
+  policy_statements = [{
+    sid       = "ReadTrail"
+    actions   = ["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"]
+    resources = [aws_dynamodb_table.orders.arn, aws_dynamodb_table.audit.arn, aws_dynamodb_table.heads.arn]
+  }]
+  fault_injection    = local.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
+}
+
+# Dashboard
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.name
+
+  dashboard_body = jsonencode({
+    widgets = [for index, widget in [
+      {
+        title = "changes audited, failed and unsigned"
+        stat  = "Sum"
+        metrics = [
+          [var.name, "MessagesProcessed", "service", "auditor"],
+          [var.name, "MessagesFailed", "service", "auditor", "error_class", "transient"],
+          [var.name, "MessagesFailed", "service", "auditor", "error_class", "permanent"],
+          [var.name, "ChangesUnsigned", "service", "auditor"],
+        ]
+      },
+      {
+        title   = "how far the auditor is behind (ms)"
+        stat    = "Maximum"
+        metrics = [["AWS/Lambda", "IteratorAge", "FunctionName", module.auditor.name]]
+      },
+      {
+        title   = "discarded batches that wait for a re-drive"
+        stat    = "Maximum"
+        metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.discarded.name]]
+      },
+      {
+        title   = "errors and throttles of the auditor"
+        stat    = "Sum"
+        metrics = [for metric in ["Errors", "Throttles"] : ["AWS/Lambda", metric, "FunctionName", module.auditor.name]]
+      },
+      {
+        title   = "duration of a batch (ms)"
+        stat    = "Maximum"
+        metrics = [["AWS/Lambda", "Duration", "FunctionName", module.auditor.name]]
+      },
+      {
+        title = "throttled writes, and changes that were there already"
+        stat  = "Sum"
+        metrics = concat(
+          [for table in [aws_dynamodb_table.audit, aws_dynamodb_table.heads] : ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", table.name]],
+          [["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.audit.name]],
+        )
+      },
+      ] :
+      {
+        type       = "metric"
+        x          = index % 3 * 8
+        y          = floor(index / 3) * 6
+        width      = 8
+        height     = 6
+        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
+      }
+    ]
+  })
+}

@@ -1,0 +1,48 @@
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "writer"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = {
+    writer   = { name = module.writer.name, log_group = module.writer.log_group }
+    auditor  = { name = module.auditor.name, log_group = module.auditor.log_group }
+    redriver = { name = module.redriver.name, log_group = module.redriver.log_group }
+    verifier = { name = module.verifier.name, log_group = module.verifier.log_group }
+  }
+}
+
+output "operations" {
+  description = "Per operator's command: the function that does it."
+  value       = { replay = "redriver", verify = "verifier" }
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: none. What was discarded comes back with `replay`."
+  value       = {}
+}
+
+output "audit" {
+  description = "The auditor's event source mapping, the stream, the tables, the queue of discarded batches, and the alarms."
+  value = {
+    function            = module.auditor.name
+    mapping_id          = module.auditor.mapping_id
+    stream_arn          = aws_dynamodb_table.orders.stream_arn
+    orders_table        = aws_dynamodb_table.orders.name
+    audit_table         = aws_dynamodb_table.audit.name
+    heads_table         = aws_dynamodb_table.heads.name
+    discarded_queue_url = aws_sqs_queue.discarded.url
+    alarms              = merge(module.auditor.alarms, { discarded = aws_cloudwatch_metric_alarm.discarded.alarm_name })
+  }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}

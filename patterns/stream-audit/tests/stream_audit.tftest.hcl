@@ -1,0 +1,151 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-west-1" }
+  }
+  mock_resource "aws_dynamodb_table" {
+    defaults = {
+      arn        = "arn:aws:dynamodb:eu-west-1:111122223333:table/mock"
+      stream_arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/mock/stream/2026"
+    }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111122223333:role/mock" }
+  }
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:function:mock" }
+  }
+  mock_resource "aws_lambda_layer_version" {
+    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:layer:mock:1" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:111122223333:mock" }
+  }
+}
+
+variables {
+  name      = "shop"
+  build_dir = "tests/build" # placeholders: the mocked provider does not look inside
+}
+
+run "a_stream_with_both_images_and_a_trail_that_can_be_restored" {
+  assert {
+    condition     = aws_dynamodb_table.orders.stream_enabled && aws_dynamodb_table.orders.stream_view_type == "NEW_AND_OLD_IMAGES"
+    error_message = "An entry could not say what a change changed."
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.audit.hash_key == "order_id" && aws_dynamodb_table.audit.range_key == "sequence_number"
+    error_message = "A record that comes again would not find its entry."
+  }
+
+  assert {
+    condition = alltrue([for table in [aws_dynamodb_table.orders, aws_dynamodb_table.audit, aws_dynamodb_table.heads] :
+      table.point_in_time_recovery[0].enabled
+    ])
+    error_message = "A table cannot be restored."
+  }
+
+  assert {
+    condition     = length(aws_dynamodb_table.audit.ttl) == 0
+    error_message = "Entries of the audit trail would expire."
+  }
+
+  assert {
+    condition     = var.maximum_record_age < 86400 && aws_sqs_queue.discarded.message_retention_seconds == 1209600
+    error_message = "What is discarded could not be re-driven: the stream keeps it for 24 hours."
+  }
+
+  assert {
+    condition     = keys(output.audit.alarms) == ["discarded", "errors", "iterator_age", "throttles"]
+    error_message = "Alarms: ${jsonencode(keys(output.audit.alarms))}"
+  }
+
+  assert {
+    condition     = alltrue([for name in values(output.audit.alarms) : startswith(name, "shop-")])
+    error_message = "Alarms: ${jsonencode(output.audit.alarms)}"
+  }
+
+  assert {
+    condition     = alltrue([for function in [output.entry, output.operations.replay, output.operations.verify] : contains(keys(output.functions), function)])
+    error_message = "A command has no function: ${jsonencode(output.operations)}"
+  }
+
+  assert {
+    condition     = output.faults_parameter == "/shop/faults"
+    error_message = "Faults parameter: ${output.faults_parameter}"
+  }
+}
+
+run "without_fault_injection_the_plan_contains_nothing_of_it" {
+  command = plan
+
+  variables {
+    fault_injection = false
+  }
+
+  assert {
+    condition     = length(module.fault_injection) == 0
+    error_message = "The plan contains the fault layer or its parameter."
+  }
+
+  assert {
+    condition     = local.fault_injection == null && output.faults_parameter == null
+    error_message = "Functions still get the fault layer."
+  }
+}
+
+run "refuses_an_age_that_a_mapping_does_not_take" {
+  command = plan
+
+  variables {
+    maximum_record_age = 30
+  }
+
+  expect_failures = [var.maximum_record_age]
+}
+
+run "refuses_an_empty_batch" {
+  command = plan
+
+  variables {
+    batch_size = 0
+  }
+
+  expect_failures = [var.batch_size]
+}
+
+run "refuses_fewer_retries_than_for_ever" {
+  command = plan
+
+  variables {
+    maximum_retry_attempts = -2
+  }
+
+  expect_failures = [var.maximum_retry_attempts]
+}
+
+run "refuses_a_name_that_would_be_too_long_for_its_functions" {
+  command = plan
+
+  variables {
+    name = "a-name-of-forty-one-letters-and-hyphens-x"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_to_plan_without_zips" {
+  command = plan
+
+  variables {
+    build_dir = "tests/no-such-folder"
+  }
+
+  expect_failures = [var.build_dir]
+}

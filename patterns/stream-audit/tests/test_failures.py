@@ -1,0 +1,506 @@
+"""The experiments: each breaks the way from a change to its audit entry, and shows what the trail says of it."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from lab import faults
+from lab.experiment import Experiment
+
+VARIABLES = {"maximum_iterator_age": "3"}  # seconds; the default is 300
+RETRIES = 3  # where a record is to be discarded; with the default of 10 that takes minutes
+SOON = 20.0  # seconds: a change and its entry, with a cold start
+DISCARDED = 60.0  # seconds: all retries of a record that is split off its batch
+ALARM_FIRES = 40.0  # seconds
+ALARM_CLEARS = 150.0  # seconds: a period of 60 s has to pass without a bad value
+PERMANENT = "consumer.PermanentError"
+
+
+class Audit:
+    """The pattern as an experiment handles it: changes in, audit entries out."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.deployment = experiment.deployment
+        self.out: dict[str, Any] = experiment.outputs["audit"]
+        self.functions: dict[str, Any] = experiment.outputs["functions"]
+        self.discarded_queue: str = self.out["discarded_queue_url"]
+        experiment.follow(auditor=self.functions["auditor"]["log_group"])
+
+    def id(self, name: int | str) -> str:
+        return f"{self.experiment.id}-{name}"
+
+    def put(self, name: int | str, **fields: Any) -> dict[str, Any]:
+        return {"operation": "put", "order": {"order_id": self.id(name), "status": "new", **fields}}
+
+    def update(self, name: int | str, status: str) -> dict[str, Any]:
+        return {"operation": "update", "order_id": self.id(name), "set": {"status": status}}
+
+    def delete(self, name: int | str) -> dict[str, Any]:
+        return {"operation": "delete", "order_id": self.id(name)}
+
+    def change(self, *changes: dict[str, Any]) -> None:
+        """Has the writer make the changes, as alice unless they say otherwise."""
+        self.invoke("writer", {"changes": changes, "actor": "alice", "correlation_id": self.experiment.id})
+        self.experiment.note(f"made {len(changes)} changes")
+
+    def change_as_one_batch(self, *changes: dict[str, Any]) -> None:
+        """Makes the changes while the auditor is down, so that it finds them together."""
+        with faults.paused(self.deployment, self.out["mapping_id"]):
+            self.change(*changes)
+
+    def operate(self, command: str) -> dict[str, Any]:
+        """What `make replay` and `make verify` do. Of the problems, those of this experiment's orders."""
+        answer = self.invoke(self.experiment.outputs["operations"][command], {})
+        self.experiment.note(f"{command}: {answer['summary']}", problems=len(answer["problems"]))
+        return answer
+
+    def problems(self) -> list[str]:
+        """What `make verify` says of this experiment's orders, without their prefix."""
+        mine = f"{self.experiment.id}-"
+        found = self.operate("verify")["problems"]
+        return [problem.removeprefix(mine) for problem in found if problem.startswith(mine)]
+
+    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        answer = self.experiment.client("lambda").invoke(
+            FunctionName=self.functions[function]["name"], Payload=json.dumps(event)
+        )
+        payload: dict[str, Any] = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, payload
+        return payload
+
+    def entries(self, name: int | str) -> list[dict[str, Any]]:
+        """An order's entries in the order of its changes."""
+        answer = self.experiment.client("dynamodb").query(
+            TableName=self.out["audit_table"],
+            ConsistentRead=True,
+            KeyConditionExpression="order_id = :id",
+            ExpressionAttributeValues={":id": {"S": self.id(name)}},
+        )
+        return [plain(item) for item in answer["Items"]]
+
+    def audited(self) -> Counter[str]:
+        """How many entries each of this experiment's orders has."""
+        pages = (
+            self.experiment.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(
+                TableName=self.out["audit_table"],
+                ConsistentRead=True,
+                FilterExpression="begins_with(order_id, :mine)",
+                ExpressionAttributeValues={":mine": {"S": self.experiment.id}},
+            )
+        )
+        found = [plain(item)["order_id"] for page in pages for item in page["Items"]]
+        return Counter(order_id.removeprefix(f"{self.experiment.id}-") for order_id in found)
+
+    def processed(self) -> list[dict[str, Any]]:
+        return self.experiment.lines("auditor", "processed")
+
+    def failed(self) -> list[dict[str, Any]]:
+        return self.experiment.lines("auditor", "failed")
+
+    def runs(self) -> Counter[str]:
+        """How often each order's records were processed."""
+        return Counter(line["order_id"].removeprefix(f"{self.experiment.id}-") for line in self.processed())
+
+    def sequence_numbers(self) -> list[str]:
+        """Of the stream's records about this experiment's orders, in the order of the stream."""
+        streams, where = self.experiment.client("dynamodbstreams"), {"StreamArn": self.out["stream_arn"]}
+        numbers = []
+        for shard in streams.describe_stream(**where)["StreamDescription"]["Shards"]:
+            start = streams.get_shard_iterator(**where, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+            records = streams.get_records(ShardIterator=start["ShardIterator"])["Records"]
+            numbers += [
+                record["dynamodb"]["SequenceNumber"]
+                for record in records
+                if record["dynamodb"]["Keys"]["order_id"]["S"].startswith(self.experiment.id)
+            ]
+        return numbers
+
+    def discarded(self) -> int:
+        return self.experiment.messages_in(self.discarded_queue)
+
+    def waits_until_audited(self, count: int, within: float = SOON) -> None:
+        what = f"{count} entries"
+        self.experiment.wait_until(what, lambda: self.audited().total() >= count, within)
+
+    def waits_until_failed(self, times: int = 1) -> None:
+        self.experiment.wait_until(f"{times} failures", lambda: len(self.failed()) >= times, SOON)
+
+    def about(self, name: int | str, event_name: str = "") -> str:
+        """A rule's `when` for the records of an order."""
+        about = f"dynamodb.Keys.order_id.S == '{self.id(name)}'"
+        return f"{about} && eventName == '{event_name}'" if event_name else about
+
+    def fault(self, mode: str, **rule: Any) -> AbstractContextManager[None]:
+        return faults.fault(self.deployment, function="auditor", mode=mode, **rule)
+
+    def mapping_changed(self, **settings: Any) -> AbstractContextManager[None]:
+        return faults.mapping_changed(self.deployment, self.out["mapping_id"], **settings)
+
+
+@pytest.fixture
+def audit(experiment: Experiment) -> Iterator[Audit]:
+    """The pattern, whose failure queue is empty afterwards."""
+    pattern = Audit(experiment)
+    yield pattern
+    experiment.take(pattern.discarded_queue)
+
+
+def plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+
+
+def status(image: str) -> str:
+    """The order's status in an entry's image."""
+    return str(json.loads(image)["status"]["S"])
+
+
+@pytest.mark.experiment("STR-5", failure="None: an order is put, updated and deleted")
+def test_every_change_is_an_entry_that_says_who_when_and_what(audit: Audit, experiment: Experiment) -> None:
+    """Each leaves one entry with actor, correlation id and both images, in order; a change past the writer is audited
+    as signed by nobody; and the chain verifies."""
+    # given an order that three people change through the writer
+    began = time.time()
+    audit.change(
+        audit.put(1) | {"actor": "alice"},
+        audit.update(1, "paid") | {"actor": "bob"},
+        audit.delete(1) | {"actor": "carol"},
+    )
+    # and another one that somebody changes past it
+    audit.change(audit.put(2))
+    experiment.client("dynamodb").update_item(
+        TableName=audit.out["orders_table"],
+        Key={"order_id": {"S": audit.id(2)}},
+        UpdateExpression="SET amount = :free",
+        ExpressionAttributeValues={":free": {"N": "0"}},
+    )
+
+    # when they are audited
+    audit.waits_until_audited(6)
+
+    # then there is an entry of each change, in order
+    entries = audit.entries(1)
+    assert [(entry["event_name"], entry["actor"]) for entry in entries] == [
+        ("INSERT", "alice"),
+        ("MODIFY", "bob"),
+        ("MODIFY", "carol"),  # who signs for the deletion that follows
+        ("REMOVE", "carol"),
+    ]
+    assert [entry["seq"] for entry in entries] == [1, 2, 3, 4]
+    assert {entry["correlation_id"] for entry in entries} == {experiment.id}
+    assert all(entry["happened_at"] <= entry["audited_at"] for entry in entries)
+
+    # with what it was before and what it was afterwards
+    assert "old_image" not in entries[0]
+    assert [status(entry["new_image"]) for entry in entries[:-1]] == ["new", "paid", "paid"]
+    assert [entry.get("new_image") for entry in entries[:-1]] == [entry["old_image"] for entry in entries[1:]]
+    assert "new_image" not in entries[3]
+
+    # and nobody is said to have made the change that nobody signed
+    assert [entry["actor_type"] for entry in audit.entries(2)] == ["declared", "unknown"]
+    assert "actor" not in audit.entries(2)[1]
+    assert audit.problems() == []
+    seconds = max(line["at"] for line in audit.processed()) - experiment.since(began)
+    experiment.observe(f"6 changes, 6 entries in order within {seconds:.0f} s, 1 of them unsigned; 0 problems")
+
+
+@pytest.mark.experiment("STR-1", failure="A poison record, on a mapping with Lambda's default settings")
+def test_by_default_a_poison_record_blocks_its_shard(audit: Audit, experiment: Experiment) -> None:
+    """It is tried again and again; the later changes of all other orders wait behind it, nothing is discarded, and the
+    iterator-age alarm fires."""
+    # given a mapping with Lambda's defaults, and a record that no retry can help
+    alarm = audit.out["alarms"]["iterator_age"]
+    experiment.wait_until("the alarm is off", lambda: experiment.alarm(alarm) != "ALARM", ALARM_CLEARS)
+    with (
+        faults.partial_responses_off(audit.deployment, audit.out["mapping_id"], audit.out["function"]),
+        audit.mapping_changed(BisectBatchOnFunctionError=False, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1),
+        audit.fault("exception", error=PERMANENT, when=audit.about(1)),
+    ):
+        # when it is followed by changes of other orders
+        began = experiment.elapsed
+        audit.change(audit.put(1))
+        audit.waits_until_failed()
+        audit.change(audit.put(2), audit.put(3))
+
+        # then the alarm fires, and none is audited
+        experiment.wait_until("the alarm fires", lambda: experiment.alarm(alarm) == "ALARM", ALARM_FIRES)
+        seconds = experiment.elapsed - began
+        assert not audit.audited()
+        assert {line["order_id"] for line in audit.failed()} == {audit.id(1)}
+        attempts = len(audit.failed())
+        assert attempts > 2
+
+    # and after the fix all are
+    audit.waits_until_audited(3)
+    assert audit.audited() == {"1": 1, "2": 1, "3": 1}
+    assert audit.discarded() == 0
+    experiment.observe(f"2 healthy changes waited behind {attempts} attempts; alarm after {seconds:.0f} s; 0 discarded")
+
+
+@pytest.mark.experiment("STR-2", "STR-4", "STR-9", failure="The same with bisect, retry limit and failure queue")
+def test_the_poison_record_alone_is_discarded_and_recovered(audit: Audit, experiment: Experiment) -> None:
+    """Splitting isolates it, everything else is audited, and the failure queue gets its metadata, not its data. `make
+    verify` names the gap; after the fix `make replay` closes it, with an entry that is marked as late."""
+    # given ten orders in a batch, and the auditor cannot process the creation of one, which is changed later
+    with (
+        audit.mapping_changed(MaximumRetryAttempts=RETRIES),
+        audit.fault("exception", error=PERMANENT, when=audit.about(4, "INSERT")),
+    ):
+        audit.change_as_one_batch(*(audit.put(number) for number in range(1, 11)), audit.update(4, "paid"))
+
+        # when its retries are used up
+        experiment.wait_until("1 discarded batch", lambda: audit.discarded() == 1, DISCARDED)
+        audit.waits_until_audited(10)
+    assert audit.audited() == {str(number): 1 for number in range(1, 11)}
+    alone = [line for line in audit.failed() if line["order_id"] == audit.id(4)]
+    assert alone == audit.failed()
+
+    # then the failure queue has the record's place in the stream, and nothing of what it says
+    got = experiment.client("sqs").receive_message(QueueUrl=audit.discarded_queue, VisibilityTimeout=0)
+    text = got["Messages"][0]["Body"]
+    body = json.loads(text)
+    assert set(body) == {"requestContext", "responseContext", "version", "timestamp", "DDBStreamBatchInfo"}
+    assert body["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert body["requestContext"]["approximateInvokeCount"] == RETRIES + 1
+    assert body["DDBStreamBatchInfo"]["batchSize"] == 1
+    assert body["DDBStreamBatchInfo"]["startSequenceNumber"] == alone[0]["sequence_number"]
+    assert audit.id(4) not in text
+
+    # and the gap shows, until the record is replayed
+    assert audit.problems() == ["4: a change before entry 1 was not audited"]
+    assert audit.operate("replay") == {"summary": "1 records of 1 discarded batches replayed", "problems": []}
+    created, updated = audit.entries(4)
+    assert (created["event_name"], created["seq"], created["late"]) == ("INSERT", 2, True)
+    assert (updated["event_name"], updated["seq"], updated["late"]) == ("MODIFY", 1, False)
+    assert audit.problems() == []
+    assert audit.discarded() == 0
+    experiment.observe(f"10 of 11 audited, 1 discarded after {len(alone)} attempts; gap named, replayed as late entry")
+
+
+@pytest.mark.experiment("STR-3", failure="A partial batch response")
+def test_records_after_the_lowest_reported_one_run_again(audit: Audit, experiment: Experiment) -> None:
+    """The lowest sequence number that is reported is the checkpoint: what comes after it runs again, processed or not,
+    and what comes before it does not. The trail has no duplicates."""
+    # given a batch of six, of which the fifth and the third will be reported, though all are audited
+    with ExitStack() as reported:
+        with faults.paused(audit.deployment, audit.out["mapping_id"]):
+            audit.change(*(audit.put(number) for number in range(1, 7)))
+            numbers = audit.sequence_numbers()
+            failures = {"batchItemFailures": [{"itemIdentifier": numbers[4]}, {"itemIdentifier": numbers[2]}]}
+            reported.enter_context(audit.fault("malformed_response", response=failures, when=audit.about(3)))
+
+        # when the auditor takes it
+        experiment.wait_until("the third runs again", lambda: audit.runs()["3"] > 1, SOON)
+    experiment.wait_until("and all behind it", lambda: all(audit.runs()[name] > 1 for name in "3456"), SOON)
+
+    # then it goes on at the third, and finds the entries there
+    runs = audit.runs()
+    assert runs["1"] == runs["2"] == 1
+    assert all(runs[name] > 1 for name in "3456")
+    outcomes = Counter((line["order_id"], line["outcome"]) for line in audit.processed())
+    assert all(outcomes[(audit.id(name), "audited")] == 1 for name in "123456")
+    assert audit.audited() == {name: 1 for name in "123456"}
+    assert audit.problems() == []
+    experiment.observe("2 of 6 ran once, 4 ran again; 6 entries")
+
+
+@pytest.mark.experiment("STR-2", failure="The function crashes in mid-batch")
+def test_after_a_crash_the_batch_runs_again_without_duplicates(audit: Audit, experiment: Experiment) -> None:
+    """There is no report, so the batch runs again from its beginning, in halves; what was audited before the crash is
+    recognised."""
+    # given the process dies at the fourth of six records
+    with audit.fault("crash", at="dynamodb.TransactWriteItems", when=audit.about(4)):
+        # when the auditor takes them
+        audit.change_as_one_batch(*(audit.put(number) for number in range(1, 7)))
+        crashed = experiment.wait_until(
+            "the function crashed", lambda: experiment.lines("auditor", "fault injected"), SOON
+        )
+
+    # then the first three run again, and all six are audited once
+    audit.waits_until_audited(6)
+    again = Counter(line["order_id"] for line in audit.processed() if line["outcome"] == "already audited")
+    assert again.keys() >= {audit.id(name) for name in "123"}
+    assert audit.audited() == {name: 1 for name in "123456"}
+    assert audit.discarded() == 0
+    assert audit.problems() == []
+    experiment.observe(f"{len(crashed)} crash, 3 of 6 ran again; 6 entries, 0 discarded")
+
+
+@pytest.mark.experiment("STR-7", "STR-5", failure="The auditor is down while 200 changes are made")
+def test_a_paused_auditor_catches_up_in_order(audit: Audit, experiment: Experiment) -> None:
+    """It goes on where it was: all 200 are audited, each order's in the order in which they were made, none twice."""
+    # given 20 orders
+    orders = [f"{number:02}" for number in range(20)]
+
+    # when each is changed ten times while the mapping is disabled
+    with faults.paused(audit.deployment, audit.out["mapping_id"]):
+        audit.change(*(audit.put(order) for order in orders))
+        for step in range(1, 10, 3):
+            audit.change(*(audit.update(order, f"step {n}") for n in range(step, step + 3) for order in orders))
+        assert not audit.audited()
+    began = experiment.elapsed
+
+    # then all are audited once it is enabled again
+    audit.waits_until_audited(200, within=60)
+    seconds = max(line["at"] for line in audit.processed()) - began
+    assert audit.runs() == {order: 10 for order in orders}
+    for order in orders:
+        entries = audit.entries(order)
+        assert [entry["seq"] for entry in entries] == list(range(1, 11))
+        assert [status(entry["new_image"]) for entry in entries] == ["new", *(f"step {n}" for n in range(1, 10))]
+    assert audit.problems() == []
+    experiment.observe(f"200 of 200 audited in order, once each, {seconds:.0f} s after it was enabled")
+
+
+@pytest.mark.experiment("STR-3", failure="The audit table is throttled")
+def test_while_the_audit_table_is_throttled_changes_wait(audit: Audit, experiment: Experiment) -> None:
+    """A transient error: the first record is reported, the batch is retried without being split, and after the recovery
+    all is audited in order, nothing lost."""
+    # given DynamoDB refuses the auditor's transactions
+    with audit.fault("dependency", service="dynamodb", operation="TransactWriteItems", error="throttling"):
+        # when five orders are changed
+        audit.change_as_one_batch(*(audit.put(number) for number in range(1, 6)))
+        audit.waits_until_failed(2)
+        assert not audit.audited()
+
+    # then only the first was tried, and after the recovery all are audited
+    audit.waits_until_audited(5, within=DISCARDED)
+    failed = audit.failed()
+    assert {(line["order_id"], line["error_class"]) for line in failed} == {(audit.id(1), "transient")}
+    assert [line["order_id"] for line in audit.processed()] == [audit.id(number) for number in range(1, 6)]
+    assert audit.discarded() == 0
+    assert audit.problems() == []
+    experiment.observe(f"{len(failed)} attempts refused; after recovery 5 of 5 audited in order, 0 discarded")
+
+
+FAILURE_RESPONSES: dict[str, Any] = {
+    "unknown-number": {"batchItemFailures": [{"itemIdentifier": "123"}]},
+    "empty-identifier": {"batchItemFailures": [{"itemIdentifier": ""}]},
+    "null-identifier": {"batchItemFailures": [{"itemIdentifier": None}]},
+    "wrong-key": {"batchItemFailures": [{"foo": "123"}]},
+}
+LAST_CHANGE = "its last change is not audited: it was discarded or lost, or the auditor is behind"
+SUCCESS_RESPONSES: dict[str, Any] = {
+    "empty-report": {"batchItemFailures": []},
+    "null-report": {"batchItemFailures": None},
+    "empty-object": {},
+    "empty-list": [],
+    "null": None,
+}
+
+
+@pytest.mark.experiment("STR-8", failure="A malformed batch response")
+def test_a_malformed_report_is_failure_and_an_empty_one_success(audit: Audit, experiment: Experiment) -> None:
+    """An unknown sequence number, an empty or null identifier, or a wrong key fails the whole batch: it runs again, and
+    is discarded though it is audited. An empty or null answer is success: what the handler swallowed is gone for good,
+    and only `make verify` notices."""
+    # given each record is answered for in another way, and one of them fails, of which the answer says nothing
+    answers = FAILURE_RESPONSES | SUCCESS_RESPONSES
+    rules: list[dict[str, Any]] = [
+        {"function": "auditor", "mode": "malformed_response", "when": audit.about(kind), "response": response}
+        for kind, response in (answers | {"swallowed": {"batchItemFailures": []}}).items()
+    ]
+    rules.append({"function": "auditor", "mode": "exception", "when": audit.about("swallowed")})
+    with audit.mapping_changed(BatchSize=1, MaximumRetryAttempts=1), faults.in_force(audit.deployment, *rules):
+        # when they are changed
+        audit.change(audit.put("swallowed"), *(audit.put(kind) for kind in answers))
+        audit.waits_until_audited(len(answers), within=DISCARDED)
+        failures = len(FAILURE_RESPONSES)
+        experiment.wait_until("4 discarded batches", lambda: audit.discarded() == failures, DISCARDED)
+
+    # then what was taken for failed ran again, and what was taken for successful did not
+    assert audit.runs() == {kind: 2 if kind in FAILURE_RESPONSES else 1 for kind in answers}
+    assert audit.audited() == {kind: 1 for kind in answers}
+
+    # and a replay of what was discarded finds it in the trail, while what was swallowed stays a gap
+    summary = f"{failures} records of {failures} discarded batches replayed"
+    assert audit.operate("replay") == {"summary": summary, "problems": []}
+    assert audit.audited().total() == len(answers)
+    assert audit.problems() == [f"swallowed: {LAST_CHANGE}"]
+    experiment.observe("4 kinds ran twice, were discarded and had 1 entry each; 5 kinds ran once; 1 swallowed, named")
+
+
+@pytest.mark.gap("time-to-live-takes-days")
+@pytest.mark.experiment("STR-6", failure="An order expires")
+def test_an_expiry_is_audited_as_the_services_deletion(audit: Audit, experiment: Experiment) -> None:
+    """Time to Live deletes it, and the entry says so: the actor is DynamoDB, not the person who changed the order
+    last."""
+    # given an order that has expired, and one that a person deletes
+    audit.change(audit.put(1, expires_at=int(time.time()) - 60))
+    audit.change(audit.put(2), audit.delete(2) | {"actor": "bob"})
+
+    # when both are gone, and that is audited
+    audit.waits_until_audited(5)
+
+    # then one was deleted by the service, for no business process, and one by the person
+    created, expired = audit.entries(1)
+    assert created["actor"] == "alice"
+    assert (expired["event_name"], expired["actor_type"]) == ("REMOVE", "service")
+    assert expired["actor"] == "dynamodb.amazonaws.com"
+    assert "correlation_id" not in expired
+    deleted = audit.entries(2)[-1]
+    assert (deleted["event_name"], deleted["actor_type"], deleted["actor"]) == ("REMOVE", "declared", "bob")
+    assert audit.problems() == []
+    experiment.observe(f"deleted by {expired['actor']}; the other one by {deleted['actor']}")
+
+
+@pytest.mark.experiment("STR-5", failure="Somebody edits the audit trail")
+def test_an_edited_trail_does_not_verify(audit: Audit, experiment: Experiment) -> None:
+    """`make verify` names the entry that was changed, rewritten with a new hash, or removed, also if it is the last."""
+    # given five orders of three entries each
+    for number in range(1, 6):
+        audit.change(audit.put(number), audit.update(number, "paid"), audit.update(number, "shipped"))
+    audit.waits_until_audited(15)
+    assert audit.problems() == []
+
+    # when somebody changes an entry of one, removes one from the middle and one from the end of two others, and
+    # rewrites one in two more with a hash that fits, the last one among them
+    table = {"TableName": audit.out["audit_table"]}
+    dynamodb = experiment.client("dynamodb")
+    for number, seq, forgery in (
+        (1, 2, "actor"),
+        (2, 2, ""),
+        (3, 3, ""),
+        (4, 2, "actor and hash"),
+        (5, 3, "actor and hash"),
+    ):
+        entry = audit.entries(number)[seq - 1]
+        key = {name: {"S": entry[name]} for name in ("order_id", "sequence_number")}
+        if not forgery:
+            dynamodb.delete_item(**table, Key=key)
+            continue
+        forged = entry | {"actor": "mallory"}
+        values = {":actor": {"S": "mallory"}, ":hash": {"S": rehashed(forged) if "hash" in forgery else entry["hash"]}}
+        dynamodb.update_item(
+            **table,
+            Key=key,
+            UpdateExpression="SET actor = :actor, #hash = :hash",
+            ExpressionAttributeNames={"#hash": "hash"},
+            ExpressionAttributeValues=values,
+        )
+
+    # then each is named
+    changed, *others = audit.problems()
+    assert changed.startswith("1: entry 2 (of ") and changed.endswith("was changed: it does not match its hash")
+    assert others == [
+        "2: entry 2 is missing",
+        "3: entry 3 is missing at the end",
+        "4: entry 3 does not continue entry 2: one of them is not the original",
+        "5: entry 3, the last, is not the original",
+    ]
+    experiment.observe("5 of 5 edits named: 1 changed, 2 removed, 2 rewritten with a hash that fits")
+
+
+def rehashed(entry: dict[str, Any]) -> str:
+    """The hash of a forged entry."""
+    content = {name: int(value) if name == "seq" else value for name, value in entry.items() if name != "hash"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
