@@ -145,6 +145,7 @@ def leftovers(target: Target, name: str) -> Iterator[str]:
         "function": listed("lambda", "list_functions", "Functions", "FunctionName"),
         "layer": listed("lambda", "list_layers", "Layers", "LayerName"),
         "event source mapping": listed("lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
+        "bucket": listed("s3", "list_buckets", "Buckets", "Name"),
         "table": listed("dynamodb", "list_tables", "TableNames"),
         "role": listed("iam", "list_roles", "Roles", "RoleName"),
         "alarm": listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),

@@ -157,7 +157,7 @@ class Experiment:
 
     def _whole_timeline(self) -> list[dict[str, Any]]:
         keep = (
-            "order_id", "message_id", "receive_count", "error_class", "error", "retry_in_seconds", "outcome",
+            "order_id", "key", "message_id", "receive_count", "error_class", "error", "retry_in_seconds", "outcome",
             "mode", "function",
         )  # fmt: skip
         logged = [

@@ -68,6 +68,16 @@ def metric_documents(stdout: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stdout.splitlines() if '"_aws"' in line]
 
 
+def test_a_message_about_an_object_is_logged_by_its_key(
+    consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    consumer.consume(sqs_event({"key": "incoming/a b.json", "amount": 2}), Context(), parse=parse, act=act)
+
+    (line,) = logged()
+    assert line["key"] == "incoming/a b.json"
+    assert "order_id" not in line
+
+
 def test_every_outcome_is_one_log_line_with_the_documented_fields(
     consumer: ModuleType, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:

@@ -98,6 +98,7 @@ KINDS: dict[str, tuple[Callable[[Target, str], Any], set[str]]] = {
     "subscription": (make_subscription, {"topic", "subscription"}),
     "function": (make_function, {"function"}),
     "layer": (make_layer, {"layer"}),
+    "bucket": (lambda target, name: target.client("s3").create_bucket(Bucket=name), {"bucket"}),
     "mapping": (make_mapping, {"function", "event source mapping"}),
     "role": (make_role, {"role"}),
     "alarm": (make_alarm, {"alarm"}),

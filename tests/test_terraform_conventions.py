@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ SLOW_RESOURCES = {
 
 # A quoted value that ends in "*", as in "*", "sqs:*" or "${arn}:*".
 WILDCARD = re.compile(r'"[^"]*\*"')
+
+
+# Operations that create an object, and with it ObjectCreated events.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+CREATES_OBJECTS = ("s3:PutObject", "s3:RestoreObject", "s3:ReplicateObject")
 
 
 def name_of(folder: Path) -> str:
@@ -76,6 +82,41 @@ def unexplained_wildcards(source: str) -> list[int]:
 def prefix_clashes(names: list[str]) -> list[tuple[str, str]]:
     """Pairs of which the first name and a hyphen begin the second: their resources could not be told apart."""
     return [(short, long) for short in names for long in names if long.startswith(f"{short}-")]
+
+
+def referred(value: Any) -> str:
+    """The module or resource that an expression is about: `module.uploads` of "${module.uploads.arn}/incoming/*"."""
+    found = re.search(r"(module\.\w+|aws_\w+\.\w+)(\[[^]]*\])?\.", str(value))
+    return found[1] if found else ""
+
+
+def may_create(action: str) -> bool:
+    """Whether an action of a policy, perhaps with wildcards, creates objects."""
+    return any(fnmatch(name.lower(), action.lower()) for name in CREATES_OBJECTS)
+
+
+def loops(folder: Path) -> list[str]:
+    """Functions that may create objects in the bucket that triggers them, as `function writes to bucket`.
+
+    A list of statements that is computed, rather than written down, counts as a whole.
+    """
+    modules = dict(blocks(folder, "module"))
+    found = []
+    for label, notification in blocks(folder, "resource"):
+        if not label.startswith("aws_s3_bucket_notification."):
+            continue
+        bucket = referred(notification["bucket"])
+        triggered = {referred(each["lambda_function_arn"]) for each in notification.get("lambda_function", [])}
+        for function in sorted(triggered):
+            statements = modules[function.removeprefix("module.")].get("policy_statements", [])
+            if isinstance(statements, str):
+                actions, resources = re.findall(r"s3:[\w*?]+", statements), [f"{bucket}." in statements and bucket]
+                statements = [{"actions": actions, "resources": resources}]
+            for statement in statements:
+                resources = [each for each in statement["resources"] if referred(f"{each}.") in (bucket, "")]
+                if resources and any(may_create(action) for action in statement["actions"]):
+                    found.append(f"{function} writes to {bucket}")
+    return found
 
 
 def test_there_is_something_to_check() -> None:
@@ -182,6 +223,43 @@ def test_state_of_an_emulator_and_of_aws_cannot_be_mixed_up(folder: Path) -> Non
     guards = [guard["condition"] for block in identity.get("lifecycle", []) for guard in block["postcondition"]]
     for workspaces in ("(local|endpoint)", '"aws"'):
         assert any(workspaces in guard and "terraform.workspace" in guard for guard in guards), workspaces
+
+
+@each_pattern
+def test_no_function_may_write_to_the_bucket_that_triggers_it(folder: Path) -> None:
+    """S3-4: its own objects would invoke it again, and again. A prefix only helps as long as nobody changes it."""
+    assert loops(folder) == []
+
+
+NOTIFICATION = """
+resource "aws_s3_bucket_notification" "uploads" {
+  bucket = module.uploads.name
+  lambda_function {
+    lambda_function_arn = module.ingest.arn
+    filter_prefix       = "incoming/"
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("statements", "is_a_loop"),
+    [
+        ('[{ actions = ["s3:PutObject"], resources = ["${module.uploads.arn}/done/*"] }]', True),
+        ('[{ actions = ["s3:GetObject", "s3:Put*"], resources = [module.uploads.arn] }]', True),
+        ('[{ actions = ["s3:*"], resources = ["*"] }]', True),
+        ('[{ actions = ["s3:PutObject"], resources = [local.somewhere] }]', True),
+        ('concat([{ actions = ["s3:PutObject"], resources = ["${module.uploads.arn}/*"] }], [])', True),
+        ('[{ actions = ["s3:PutObject"], resources = ["${module.quarantine.arn}/*"] }]', False),
+        ('[{ actions = ["s3:GetObjectVersion"], resources = ["${module.uploads.arn}/*"] }]', False),
+        ("[]", False),
+    ],
+)
+def test_a_loop_is_found(tmp_path: Path, statements: str, is_a_loop: bool) -> None:
+    module = f'module "ingest" {{\n  policy_statements = {statements}\n}}\n'
+    (tmp_path / "main.tf").write_text(NOTIFICATION + module)
+
+    assert loops(tmp_path) == (["module.ingest writes to module.uploads"] if is_a_loop else [])
 
 
 def test_no_patterns_name_begins_anothers() -> None:

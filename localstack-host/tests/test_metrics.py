@@ -1,10 +1,12 @@
 """Metrics of functions and queues, and alarms on them."""
 
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from conftest import Instance, unique, wait_until
+from conftest import PYTHON, Instance, unique, wait_until
 from test_logs import statistics
 
 
@@ -128,3 +130,27 @@ def test_an_alarm_notifies_its_topic(localstack: Instance) -> None:
         lambda: localstack.client("sqs").receive_message(QueueUrl=told_url, WaitTimeSeconds=1).get("Messages")
     )
     assert alarm in message["Body"]
+
+
+FIRST_USE = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from localstack_host.metric_database import MetricDatabase, database
+
+MetricDatabase.CLOUDWATCH_DATA_ROOT, MetricDatabase.METRICS_DB = sys.argv[1], sys.argv[1] + "/metrics.db"
+together = threading.Barrier(8)
+
+def first_use(_):
+    together.wait()
+    return id(database())
+
+with ThreadPoolExecutor(8) as pool:
+    print(len(set(pool.map(first_use, range(8)))))
+"""
+
+
+def test_the_database_is_made_once_however_many_ask_first(tmp_path: Path) -> None:
+    command = [PYTHON, "-c", FIRST_USE, str(tmp_path / "cloudwatch")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr

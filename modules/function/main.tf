@@ -49,10 +49,16 @@ locals {
       resources = [var.stream_source.discarded_queue_arn]
     },
   ]
+  on_failure_statement = var.asynchronous == null ? [] : [{
+    sid       = "SendFailedEvents"
+    actions   = ["sqs:SendMessage"]
+    resources = [var.asynchronous.on_failure_queue_arn]
+  }]
   policy_statements = concat(
     [local.log_statement],
     local.event_source_statement,
     local.stream_source_statements,
+    local.on_failure_statement,
     local.fault_injection_statement,
     var.policy_statements,
   )
@@ -171,6 +177,25 @@ resource "aws_lambda_event_source_mapping" "stream" {
   depends_on = [aws_iam_role_policy.this]
 }
 
+# Asynchronous invocation
+
+resource "aws_lambda_function_event_invoke_config" "this" {
+  count = var.asynchronous == null ? 0 : 1
+
+  function_name                = aws_lambda_function.this.function_name
+  maximum_retry_attempts       = var.asynchronous.maximum_retry_attempts
+  maximum_event_age_in_seconds = var.asynchronous.maximum_event_age
+
+  destination_config {
+    on_failure {
+      destination = var.asynchronous.on_failure_queue_arn
+    }
+  }
+
+  # Lambda checks that the role may send to the queue when the destination is set.
+  depends_on = [aws_iam_role_policy.this]
+}
+
 # Alarms
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -227,6 +252,27 @@ resource "aws_cloudwatch_metric_alarm" "iterator_age" {
   period              = 60                                            # the shortest that CloudWatch takes for an AWS/ metric
   evaluation_periods  = 1
   treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
+
+  alarm_actions = var.alarm_topic_arns
+  ok_actions    = var.alarm_topic_arns
+}
+
+resource "aws_cloudwatch_metric_alarm" "destination" {
+  count = var.asynchronous == null ? 0 : 1
+
+  alarm_name        = "${var.name}-destination"
+  alarm_description = "Events that ${var.name} failed on were lost: Lambda could not send them to the on-failure queue. See its policy and the role's."
+
+  namespace   = "AWS/Lambda"
+  metric_name = "DestinationDeliveryFailures"
+  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
+  statistic   = "Sum"
+
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # Lambda sends nothing while nothing is sent to the queue
 
   alarm_actions = var.alarm_topic_arns
   ok_actions    = var.alarm_topic_arns

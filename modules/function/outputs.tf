@@ -34,12 +34,13 @@ output "mapping_id" {
 # Alarms
 
 output "alarms" {
-  description = "Names of the alarms: errors (the function failed), throttles (the function was refused) and, with a stream, iterator_age (it is behind)."
+  description = "Names of the alarms: errors (the function failed), throttles (the function was refused); with a stream, iterator_age (it is behind); with an on-failure queue, destination (a failed event could not be sent there)."
   value = merge(
     {
       errors    = aws_cloudwatch_metric_alarm.errors.alarm_name
       throttles = aws_cloudwatch_metric_alarm.throttles.alarm_name
     },
     { for alarm in aws_cloudwatch_metric_alarm.iterator_age : "iterator_age" => alarm.alarm_name },
+    { for alarm in aws_cloudwatch_metric_alarm.destination : "destination" => alarm.alarm_name },
   )
 }

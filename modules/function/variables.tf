@@ -126,6 +126,18 @@ variable "stream_source" {
   default = null
 }
 
+# Asynchronous invocation
+
+variable "asynchronous" {
+  description = "What becomes of events that the function, invoked asynchronously (by S3, SNS, EventBridge), fails on, or null if it never is: ARN of the SQS queue that gets their records (ASY-3); maximum_retry_attempts 0 to 2 (ASY-1); maximum_event_age in seconds, 60 to 21,600 (ASY-2)."
+  type = object({
+    on_failure_queue_arn   = string
+    maximum_retry_attempts = optional(number, 2)
+    maximum_event_age      = optional(number, 21600)
+  })
+  default = null
+}
+
 # Alarms
 
 variable "alarm_topic_arns" {

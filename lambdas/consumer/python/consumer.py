@@ -5,9 +5,10 @@ The layer `consumer`. A function brings what is its own, a parser and an action:
     def handler(event, context):
         return consume(event, context, parse=parse, act=invoice)
 
-One log line per message, with the `order_id`, `correlation_id`, `message_id` and `receive_count` of the message:
-"processed" with the fields that the action returned, or "failed" with `error_class` and `error`. Metrics in the
-embedded metric format, once per invocation: MessagesProcessed, and MessagesFailed by `error_class`.
+One log line per message, with the `order_id` (or the `key` of an object), `correlation_id`, `message_id` and
+`receive_count` of the message: "processed" with the fields that the action returned, or "failed" with `error_class` and
+`error`. Metrics in the embedded metric format, once per invocation: MessagesProcessed, and MessagesFailed by
+`error_class`.
 """
 
 import json
@@ -189,7 +190,8 @@ def _describe(record: SQSRecord) -> dict[str, Any]:
     # https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
     attribute = record.message_attributes.get("correlation_id")
     return {
-        "order_id": body.get("order_id"),
+        # What the message is about: an order, or an object of a bucket.
+        **({"key": body["key"]} if "key" in body else {"order_id": body.get("order_id")}),
         "correlation_id": attribute["stringValue"] if attribute else body.get("correlation_id"),
         "message_id": record.message_id,
         "receive_count": int(record.attributes.approximate_receive_count),

@@ -11,6 +11,7 @@ PROVIDERS = (
     "dynamodb",
     "dynamodbstreams",
     "events",
+    "iam",
     "kinesis",
     "lambda",
     "logs",

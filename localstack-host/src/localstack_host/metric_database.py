@@ -20,6 +20,7 @@ import logging
 import math
 import re
 import sqlite3
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -31,6 +32,7 @@ from localstack.services.cloudwatch.cloudwatch_database_helper import Cloudwatch
 from localstack.services.cloudwatch.provider_v2 import CloudwatchProvider
 
 LOG = logging.getLogger(__name__)
+MAKING = threading.Lock()
 
 PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 COLUMNS = "account_id, region, metric_name, namespace, timestamp, dimensions, unit, storage_resolution"
@@ -196,9 +198,18 @@ def percentiles(rows: Sequence[tuple[int, float]], percent: float) -> Iterator[t
 
 
 @cache
-def database() -> MetricDatabase:
-    """The one of this process."""
+def _database() -> MetricDatabase:
     return MetricDatabase()
+
+
+def database() -> MetricDatabase:
+    """The one of this process, which the thread that asks first makes.
+
+    Without the lock a second one would find the file, and no tables in it; LocalStack then remembers that CloudWatch
+    could not be loaded, and every call fails from there on.
+    """
+    with MAKING:
+        return _database()
 
 
 def publish(account_id: str, region: str, namespace: str, data: MetricData) -> None:
@@ -218,5 +229,5 @@ class ExactMetrics(CloudwatchProvider):
 
     def on_after_state_reset(self) -> None:
         super().on_after_state_reset()
-        database.cache_clear()  # the file was removed
+        _database.cache_clear()  # the file was removed
         self.cloudwatch_database = database()

@@ -67,6 +67,13 @@ def events() -> Service:
     return Service.for_provider(EventsProvider())
 
 
+@aws_provider(api="iam", name="host")
+def iam() -> Service:
+    from localstack_host.policy_simulator import IamProvider
+
+    return Service.for_provider(IamProvider(), dispatch_table_factory=MotoFallbackDispatcher)
+
+
 @aws_provider(api="lambda", name="host")
 def lambda_() -> Service:
     from localstack_host import (

@@ -55,6 +55,11 @@ run "by_default_a_bare_function_that_may_only_write_its_log" {
   }
 
   assert {
+    condition     = length(aws_lambda_function_event_invoke_config.this) == 0 && keys(output.alarms) == ["errors", "throttles"]
+    error_message = "There is a destination, or an alarm, that nobody asked for."
+  }
+
+  assert {
     condition = (
       aws_lambda_function.this.logging_config[0].log_group == "/aws/lambda/shop-billing"
       && aws_cloudwatch_log_group.this.retention_in_days == 14
@@ -245,6 +250,36 @@ run "a_stream_source_brings_a_mapping_that_discards_to_a_queue" {
       && aws_cloudwatch_metric_alarm.iterator_age[0].dimensions == tomap({ FunctionName = "shop-billing" })
     )
     error_message = "Alarm: ${jsonencode(aws_cloudwatch_metric_alarm.iterator_age)}"
+  }
+}
+
+run "failed_asynchronous_events_go_to_a_queue_which_the_role_may_send_to" {
+  variables {
+    asynchronous = { on_failure_queue_arn = "arn:aws:sqs:eu-west-1:111122223333:shop-failed" }
+  }
+
+  assert {
+    condition = (
+      aws_lambda_function_event_invoke_config.this[0].destination_config[0].on_failure[0].destination == "arn:aws:sqs:eu-west-1:111122223333:shop-failed"
+      && aws_lambda_function_event_invoke_config.this[0].maximum_retry_attempts == 2
+      && aws_lambda_function_event_invoke_config.this[0].maximum_event_age_in_seconds == 21600
+    )
+    error_message = "Asynchronous: ${jsonencode(aws_lambda_function_event_invoke_config.this[0])}"
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_role_policy.this.policy).Statement : s if s.Sid != "WriteLogs"] == [{
+      Sid      = "SendFailedEvents"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = ["arn:aws:sqs:eu-west-1:111122223333:shop-failed"]
+    }]
+    error_message = "Policy: ${aws_iam_role_policy.this.policy}"
+  }
+
+  assert {
+    condition     = output.alarms["destination"] == "shop-billing-destination"
+    error_message = "Alarms: ${jsonencode(output.alarms)}"
   }
 }
 

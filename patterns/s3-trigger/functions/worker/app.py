@@ -1,0 +1,65 @@
+"""Worker: books the invoice of a work item, once, and only if no newer version of the object is known.
+
+The booking is the manifest's entry itself. One conditional write sees to it that a work item that comes twice, from
+SQS or because ingest sent it twice, is done once.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from consumer import consume
+
+MANIFEST_TABLE = os.environ["MANIFEST_TABLE"]
+
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 3}))
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    key: str
+    version_id: str
+    invoice_id: str
+    amount: Decimal
+
+
+def parse(body: dict[str, Any]) -> WorkItem:
+    return WorkItem(
+        key=str(body["key"]),
+        version_id=str(body["version_id"]),
+        invoice_id=str(body["invoice_id"]),
+        amount=Decimal(str(body["amount"])),  # through str: Decimal(120.1) would carry the float's binary digits
+    )
+
+
+def book(item: WorkItem) -> dict[str, Any]:
+    """Book the invoice; `outcome` is booked, already booked, or superseded by a newer version."""
+    values = {":version": item.version_id, ":processed": "processed", ":invoice": item.invoice_id}
+    values[":now"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    try:
+        dynamodb.update_item(
+            TableName=MANIFEST_TABLE,
+            Key={"key": {"S": item.key}},
+            UpdateExpression="SET #status = :processed, processed_at = :now, invoice_id = :invoice, amount = :amount",
+            ConditionExpression="version_id = :version AND #status <> :processed",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                **{name: {"S": value} for name, value in values.items()},
+                ":amount": {"N": str(item.amount)},
+            },
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+    except dynamodb.exceptions.ConditionalCheckFailedException as error:
+        is_newest = error.response["Item"]["version_id"]["S"] == item.version_id
+        return {"version_id": item.version_id, "outcome": "already booked" if is_newest else "superseded"}
+    return {"version_id": item.version_id, "outcome": "booked"}
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return consume(event, context, parse=parse, act=book)

@@ -1,0 +1,56 @@
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "uploader"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = { for name, function in {
+    uploader = module.uploader
+    ingest   = module.ingest
+    worker   = module.worker
+    replayer = module.replayer
+  } : name => { name = function.name, log_group = function.log_group } }
+}
+
+output "operations" {
+  description = "Per operation: the function that does it, invoked with {}."
+  value       = { replay = "replayer" }
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
+  value       = { work = { url = module.work.url, dlq_arn = module.work.dlq_arn } }
+}
+
+output "uploads" {
+  description = "What happens to uploads: the bucket, the prefix that triggers, ingest and its role, the quarantine's bucket, the manifest's table, the URL of the queue of failed events, the worker's event source mapping, the URLs of its queue and dead-letter queue, and the alarms."
+  value = {
+    bucket           = module.uploads.name
+    bucket_arn       = module.uploads.arn
+    prefix           = local.prefix
+    ingest           = module.ingest.name
+    ingest_role      = module.ingest.role_name
+    quarantine       = module.quarantine.name
+    quarantine_arn   = module.quarantine.arn
+    manifest         = aws_dynamodb_table.manifest.name
+    failed_queue_url = aws_sqs_queue.failed.url
+    worker_mapping   = module.worker.mapping_id
+    work_queue_url   = module.work.url
+    work_dlq_url     = module.work.dlq_url
+    alarms = merge(module.ingest.alarms, {
+      failed      = aws_cloudwatch_metric_alarm.failed.alarm_name
+      quarantined = aws_cloudwatch_metric_alarm.quarantined.alarm_name
+    })
+  }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}
