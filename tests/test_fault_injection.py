@@ -513,6 +513,15 @@ def test_without_the_batch_utility_the_invocation_fails_if_any_record_matches(wh
     assert len(work.done) == (0 if fails else 1)
 
 
+def test_records_that_the_batch_utility_is_not_for_are_matched_before_the_invocation() -> None:
+    """A function of S3 may have imported the utility all the same, with a module that it shares with others."""
+    event = {"Records": [{"eventSource": "aws:s3", "s3": {"object": {"key": "incoming/a.json"}}}]}
+
+    with pytest.raises(layer.InjectedFault):
+        wrapped(Work(), rule("exception", when="s3.object.key == 'incoming/a.json'"))(event, Context())
+    assert wrapped(Work(), rule("exception", when="s3.object.key == 'b'"))(event, Context()) == {"ok": True}
+
+
 def test_a_malformed_response_to_a_matching_record_is_the_answer_for_the_batch() -> None:
     consumer = Consumer()
     malformed = rule("malformed_response", when="order_id == 'o-2'", response={"batchItemFailures": "all"})

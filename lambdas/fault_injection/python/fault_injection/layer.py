@@ -1,8 +1,9 @@
 """The wrapper around the real handler: reads the rules, and lets those that match act.
 
 A rule without `when` and `receive_count` acts on the invocation. A rule with one of them, on an event with
-`Records`, acts on single records: if the function uses Powertools' batch utility, around its record handler, so that
-one record fails (or takes the process with it) among others; otherwise on the invocation, if any record matches.
+`Records`, acts on single records: if the function uses Powertools' batch utility, and the event is of a source that
+the utility is for, around its record handler, so that one record fails (or takes the process with it) among others;
+otherwise on the invocation, if any record matches.
 A `malformed_response` is the whole function's answer, so it always acts on the invocation.
 """
 
@@ -27,6 +28,10 @@ from fault_injection.rules import FAULT_RULES_TTL_SECONDS, Rule, matches, parse
 
 Handler = Callable[[Any, Any], Any]
 RuleReader = Callable[[], list[Rule]]
+
+
+# https://docs.aws.amazon.com/powertools/python/latest/utilities/batch/
+BATCH_SOURCES = {"aws:sqs", "aws:kinesis", "aws:dynamodb"}
 
 
 class InjectedFault(Exception):
@@ -125,7 +130,8 @@ def _records(event: Any) -> list[Any]:
 
 def _is_for_records(rule: Rule, event: Any) -> bool:
     selective = rule.when is not None or rule.receive_count is not None
-    return selective and rule.mode != "malformed_response" and _records(event) != []
+    of_a_batch = any(isinstance(each, dict) and each.get("eventSource") in BATCH_SOURCES for each in _records(event))
+    return selective and rule.mode != "malformed_response" and of_a_batch
 
 
 def _matches_any(rule: Rule, event: Any) -> bool:
