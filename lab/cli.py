@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lab import bench as benchmarks
 from lab import docs as generated
-from lab import faults, journeys, localstack, packages, paths, targets, terraform, testing
+from lab import executions, faults, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
@@ -138,7 +138,10 @@ def send(
         if count == 1:
             for item in published:
                 console.print(f"  sent {journeys.subject(item)}", markup=False)
-    follow(deployment, sent, began)
+    if "state_machines" in deployment.outputs:
+        follow_executions(deployment, sent, began)
+    else:
+        follow(deployment, sent, began)
 
 
 @app.command()
@@ -412,6 +415,21 @@ def follow(deployment: Deployment, correlation_ids: set[str], began: float, quie
                 console.print(f"  {hop.function} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
         time.sleep(0.2)
     summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
+    console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
+
+
+def follow_executions(deployment: Deployment, correlation_ids: set[str], began: float) -> None:
+    """Prints the states of the executions that bear one of the correlation ids, as they are left."""
+    with console.status("waiting for executions") as status:
+        counts = executions.follow(
+            deployment.target.client("stepfunctions"),
+            [machine["arn"] for machine in deployment.outputs["state_machines"].values()],
+            correlation_ids,
+            began,
+            show=lambda line: console.print(f"  {line}", markup=False),
+            busy=lambda text: status.update(escape(text) or "waiting for executions"),
+        )
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no execution yet"
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
 
 

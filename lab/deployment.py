@@ -146,6 +146,9 @@ def leftovers(target: Target, name: str) -> Iterator[str]:
         "layer": listed("lambda", "list_layers", "Layers", "LayerName"),
         "event source mapping": listed("lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
         "bucket": listed("s3", "list_buckets", "Buckets", "Name"),
+        "state machine": listed("stepfunctions", "list_state_machines", "stateMachines", "stateMachineArn"),
+        # by its prefix, because this operation has no paginator
+        "event bus": (bus["Name"] for bus in target.client("events").list_event_buses(NamePrefix=name)["EventBuses"]),
         "table": listed("dynamodb", "list_tables", "TableNames"),
         "role": listed("iam", "list_roles", "Roles", "RoleName"),
         "alarm": listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),

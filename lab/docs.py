@@ -1,4 +1,5 @@
-"""The generated parts of the READMEs: failure tables from experiments and their evidence, modules' interfaces."""
+"""The generated parts of the READMEs: failure tables from experiments and their evidence, drawings of state
+machines, modules' interfaces."""
 
 import importlib.util
 import json
@@ -9,36 +10,42 @@ from typing import Any
 
 import hcl2
 
-from lab import paths, targets
+from lab import asl, paths, targets
 from lab.deployment import patterns
 from lab.experiment import claim
 
 FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
 INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
+STATES = ("<!-- BEGIN STATES -->", "<!-- END STATES -->")
 GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
 NOT_RUN = "not run yet"
+
+Markers = tuple[str, str]
 
 
 def write() -> Iterator[Path]:
     """Writes every generated part; yields the files that changed."""
-    for file, (markers, content) in parts().items():
-        before = file.read_text()
-        after = between(before, markers, content)
+    for file, contents in parts().items():
+        before = after = file.read_text()
+        for markers, content in contents.items():
+            after = between(after, markers, content)
         if after != before:
             file.write_text(after)
             yield file
 
 
-def parts() -> dict[Path, tuple[tuple[str, str], str]]:
-    """The markers and the content of every generated part, by file."""
-    wanted = {paths.PATTERNS / name / "README.md": (FAILURES, failures(name)) for name in patterns()}
+def parts() -> dict[Path, dict[Markers, str]]:
+    """The content of every generated part, by file and by the markers around it."""
+    wanted = {paths.PATTERNS / name / "README.md": {FAILURES: failures(name)} for name in patterns()}
+    for file in sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json")):
+        wanted[file.parents[1] / "README.md"][STATES] = asl.drawing(asl.definition(file))
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
-        wanted[folder / "README.md"] = (INTERFACE, interface(folder))
-    wanted[paths.ROOT / "docs/gaps.md"] = (GAPS, gaps())
+        wanted[folder / "README.md"] = {INTERFACE: interface(folder)}
+    wanted[paths.ROOT / "docs/gaps.md"] = {GAPS: gaps()}
     return wanted
 
 
-def between(text: str, markers: tuple[str, str], content: str) -> str:
+def between(text: str, markers: Markers, content: str) -> str:
     """The text with what stands between the markers replaced. Raises ValueError when they are missing."""
     begin, end = text.index(markers[0]) + len(markers[0]), text.index(markers[1])
     return f"{text[:begin]}\n{content}\n{text[end:]}"

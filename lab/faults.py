@@ -5,7 +5,7 @@ Every infrastructure fault is a context manager that undoes itself, also when th
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -214,6 +214,36 @@ def no_dead_letter_queue(deployment: Deployment, subscription: str) -> Iterator[
         yield
     finally:
         sns.set_subscription_attributes(**named, AttributeValue=attributes["RedrivePolicy"])
+
+
+@contextmanager
+def topic_deleted(deployment: Deployment, topic_arn: str) -> Iterator[None]:
+    """An SNS topic without subscriptions that is gone for the length of a block."""
+    sns = deployment.target.client("sns")
+    kept = sns.get_topic_attributes(TopicArn=topic_arn)["Attributes"]
+    tags = sns.list_tags_for_resource(ResourceArn=topic_arn)["Tags"]
+    settable = {name: kept[name] for name in ("Policy", "KmsMasterKeyId") if kept.get(name)}
+    sns.delete_topic(TopicArn=topic_arn)
+    try:
+        yield
+    finally:
+        sns.create_topic(Name=topic_arn.rpartition(":")[2], Attributes=settable, Tags=tags)
+
+
+@contextmanager
+def definition_changed(
+    deployment: Deployment, state_machine_arn: str, change: Callable[[dict[str, Any]], None]
+) -> Iterator[None]:
+    """A state machine whose definition, decoded, `change` has edited, for executions that start within the block."""
+    client = deployment.target.client("stepfunctions")
+    before = client.describe_state_machine(stateMachineArn=state_machine_arn)["definition"]
+    definition = json.loads(before)
+    change(definition)
+    client.update_state_machine(stateMachineArn=state_machine_arn, definition=json.dumps(definition))
+    try:
+        yield
+    finally:
+        client.update_state_machine(stateMachineArn=state_machine_arn, definition=before)
 
 
 def redrive(deployment: Deployment, dead_letter_queue_arn: str) -> int:

@@ -87,6 +87,14 @@ def make_parameter(target: Target, name: str) -> None:
     target.client("ssm").put_parameter(Name=f"/{name}/faults", Type="String", Value="{}")
 
 
+def make_state_machine(target: Target, name: str) -> None:
+    target.client("stepfunctions").create_state_machine(
+        name=name,
+        definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}',
+        roleArn=make_role(target, "other"),
+    )
+
+
 def make_layer(target: Target, name: str) -> None:
     target.client("lambda").publish_layer_version(LayerName=name, Content={"ZipFile": code()})
 
@@ -99,6 +107,8 @@ KINDS: dict[str, tuple[Callable[[Target, str], Any], set[str]]] = {
     "function": (make_function, {"function"}),
     "layer": (make_layer, {"layer"}),
     "bucket": (lambda target, name: target.client("s3").create_bucket(Bucket=name), {"bucket"}),
+    "state machine": (make_state_machine, {"state machine"}),
+    "event bus": (lambda target, name: target.client("events").create_event_bus(Name=name), {"event bus"}),
     "mapping": (make_mapping, {"function", "event source mapping"}),
     "role": (make_role, {"role"}),
     "alarm": (make_alarm, {"alarm"}),

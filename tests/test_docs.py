@@ -19,9 +19,9 @@ EXPERIMENTS = [
 ]
 
 
-def generated(file: Path) -> str:
+def generated(file: Path, markers: docs.Markers) -> str:
     """What stands between a file's markers."""
-    (begin, end), _ = docs.parts()[file]
+    begin, end = markers
     text = file.read_text()
     assert text.count(begin) == text.count(end) == 1, f"{file} needs the markers {begin} and {end} once each"
     return text.split(begin)[1].split(end)[0].strip()
@@ -34,7 +34,7 @@ def without_observed(table: str) -> list[str]:
 
 @pytest.mark.parametrize("pattern", patterns())
 def test_the_failure_table_has_one_row_per_experiment_and_none_besides(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md")
+    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
 
     named = re.findall(r"\[`(\w+)`\]\(tests/test_failures\.py\)", table)
 
@@ -43,21 +43,25 @@ def test_the_failure_table_has_one_row_per_experiment_and_none_besides(pattern: 
 
 @pytest.mark.parametrize("pattern", patterns())
 def test_the_failure_table_is_up_to_date(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md")
+    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
 
     assert without_observed(table) == without_observed(docs.failures(pattern)), "make docs writes it"
 
 
-@pytest.mark.parametrize("file", [file for file in docs.parts() if file.parents[1].name != "patterns"], ids=paths.shown)
-def test_the_other_generated_tables_are_up_to_date(file: Path) -> None:
-    assert generated(file) == docs.parts()[file][1], "make docs writes it"
+@pytest.mark.parametrize(
+    ("file", "markers"),
+    [(file, markers) for file, contents in docs.parts().items() for markers in contents if markers != docs.FAILURES],
+    ids=lambda value: paths.shown(value) if isinstance(value, Path) else "",
+)
+def test_the_other_generated_parts_are_up_to_date(file: Path, markers: docs.Markers) -> None:
+    assert generated(file, markers) == docs.parts()[file][markers], "make docs writes it"
 
 
 def test_writing_changes_what_is_out_of_date_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = tmp_path / "old.md", tmp_path / "new.md"
     old.write_text("# Gaps\n<!-- BEGIN GAPS -->\nold\n<!-- END GAPS -->\nmore\n")
     new.write_text("<!-- BEGIN GAPS -->\nnew\n<!-- END GAPS -->\n")
-    monkeypatch.setattr(docs, "parts", lambda: {old: (docs.GAPS, "new"), new: (docs.GAPS, "new")})
+    monkeypatch.setattr(docs, "parts", lambda: {old: {docs.GAPS: "new"}, new: {docs.GAPS: "new"}})
 
     assert list(docs.write()) == [old]
     assert old.read_text() == "# Gaps\n<!-- BEGIN GAPS -->\nnew\n<!-- END GAPS -->\nmore\n"
@@ -111,14 +115,14 @@ def test_the_observed_column_comes_from_evidence(lab_dir: Path, outcome: str, te
 
 
 def test_what_did_not_run_here_keeps_what_it_showed_elsewhere(lab_dir: Path) -> None:
-    table = generated(paths.PATTERNS / "fanout/README.md")
+    table = generated(paths.PATTERNS / "fanout/README.md", docs.FAILURES)
 
     assert docs.failures("fanout") == table
 
 
 @pytest.mark.parametrize("pattern", patterns())
 def test_what_is_published_was_run_and_did_not_fail(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md")
+    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
 
     seen = [row.rsplit(" | ", 1)[1] for row in table.splitlines()[2:]]
     assert [text for text in seen if text.startswith((docs.NOT_RUN, "failed", "interrupted"))] == []

@@ -96,3 +96,29 @@ def test_a_visibility_timeout_is_changed_and_comes_back(deployment: Deployment) 
     with faults.visibility_timeout(deployment, url, 3):
         assert timeout() == "3"
     assert timeout() == "60"
+
+
+def test_a_topic_is_gone_and_comes_back_as_it_was(deployment: Deployment) -> None:
+    sns = deployment.target.client("sns")
+    key = {"KmsMasterKeyId": "alias/aws/sns"}
+    arn = sns.create_topic(Name="customers", Attributes=key, Tags=[{"Key": "a", "Value": "b"}])["TopicArn"]
+
+    with faults.topic_deleted(deployment, arn):
+        assert sns.list_topics()["Topics"] == []
+
+    assert sns.get_topic_attributes(TopicArn=arn)["Attributes"]["KmsMasterKeyId"] == "alias/aws/sns"
+    assert sns.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_a_definition_is_changed_and_comes_back(deployment: Deployment) -> None:
+    client = deployment.target.client("stepfunctions")
+    before = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    role = "arn:aws:iam::123456789012:role/any"
+    arn = client.create_state_machine(name="order", definition=before, roleArn=role)["stateMachineArn"]
+
+    def definition() -> str:
+        return str(client.describe_state_machine(stateMachineArn=arn)["definition"])
+
+    with faults.definition_changed(deployment, arn, lambda machine: machine["States"]["A"].update(Comment="changed")):
+        assert json.loads(definition())["States"]["A"]["Comment"] == "changed"
+    assert definition() == before

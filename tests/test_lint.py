@@ -1,6 +1,7 @@
 """Every static check, each with the real tool: what `make lint` runs."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lab import console, paths, terraform
+from lab import asl, console, paths, terraform
 
 PYTHON_TOOLS = Path(sys.executable).parent
 TYPED = ["lab", *sorted(str(folder.relative_to(paths.ROOT)) for folder in paths.LAYERS.glob("*/python"))]
 TERRAFORM_FOLDERS = sorted(file.parent for root in (paths.MODULES, paths.PATTERNS) for file in root.glob("*/main.tf"))
+DEFINITIONS = sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json"))
 
 CHECKS = {
     "ruff check": [str(PYTHON_TOOLS / "ruff"), "check", "."],
@@ -78,17 +80,28 @@ def test_terraform_test(initialised: Path) -> None:
 
 
 def test_checkov() -> None:
-    passes([str(checkov_environment() / "bin/checkov"), "--config-file", ".checkov.yaml"])
+    passes([str(environment_of("checkov") / "bin/checkov"), "--config-file", ".checkov.yaml"])
 
 
-def checkov_environment() -> Path:
-    """Checkov in an environment of its own, since it pins what the lab needs newer; made on first use."""
-    environment, lock = paths.LAB / "checkov", paths.ROOT / "tests/checkov.lock"
+@pytest.mark.parametrize("file", DEFINITIONS, ids=paths.shown)
+def test_state_machine(file: Path, tmp_path: Path) -> None:
+    """cfn-lint knows the Amazon States Language; it reads a definition as part of a CloudFormation template."""
+    machine = {"RoleArn": "arn:aws:iam::123456789012:role/any", "Definition": asl.definition(file)}
+    template = tmp_path / "template.json"
+    template.write_text(
+        json.dumps({"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
+    )
+    passes([str(environment_of("cfn-lint") / "bin/cfn-lint"), str(template)])
+
+
+def environment_of(tool: str) -> Path:
+    """A linter in an environment of its own, since it pins what the lab needs newer; made on first use."""
+    environment, lock = paths.LAB / tool, paths.ROOT / f"tests/{tool}.lock"
     stamp, wanted = environment / ".installed", hashlib.sha256(lock.read_bytes()).hexdigest()
     paths.LAB.mkdir(exist_ok=True)
-    with FileLock(paths.LAB / "checkov.lock"):
+    with FileLock(paths.LAB / f"{tool}.lock"):
         if not stamp.exists() or stamp.read_text() != wanted:
-            log = paths.LOGS / "install-checkov.log"
+            log = paths.LOGS / f"install-{tool}.log"
             console.run([sys.executable, "-m", "venv", "--clear", str(environment)], log)
             pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             console.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], log)

@@ -1,6 +1,7 @@
 """Step Functions: definitions that are refused, errors by name, variables without Java, and redriven executions."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -348,6 +349,76 @@ def test_a_parallel_state_is_not_redriven_and_says_so(localstack: Instance) -> N
         client.redrive_execution(executionArn=execution)
 
     assert "Parallel" in refused.value.response["Error"]["Message"]
+
+
+def test_a_task_token_is_good_for_one_answer_in_time(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html"""
+    client, sqs = localstack.client("stepfunctions"), localstack.client("sqs")
+    url, _ = localstack.create_queue()
+    waiting = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": url, "MessageBody.$": "$$.Task.Token"},
+        "TimeoutSeconds": 2,
+        "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "W"}],
+        "Next": "W",
+    }
+    arn = create(localstack, machine(T=waiting, W={"Type": "Wait", "Seconds": 3, "End": True}))
+
+    def token() -> str:
+        return wait_until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]["Body"]
+
+    def refused(token: str) -> list[str]:
+        codes = []
+        for send in (client.send_task_heartbeat, client.send_task_success, client.send_task_failure):
+            with pytest.raises(ClientError) as error:
+                send(taskToken=token, **({"output": "{}"} if send == client.send_task_success else {}))
+            codes.append(error.value.response["Error"]["Code"])
+        return codes
+
+    answered = start(localstack, arn)
+    first = token()
+    client.send_task_success(taskToken=first, output="{}")
+    timed_out = start(localstack, arn)
+    second = token()
+    wait_until(lambda: len(client.get_execution_history(executionArn=timed_out)["events"]) > 6)
+
+    assert client.describe_execution(executionArn=timed_out)["status"] == "RUNNING"
+    assert refused(first) == refused(second) == ["TaskTimedOut"] * 3
+    end(localstack, answered)
+    assert refused(first) == ["TaskTimedOut"] * 3
+    with pytest.raises(client.exceptions.InvalidToken):
+        client.send_task_success(taskToken="made-up", output="{}")
+
+
+def test_executions_are_counted_by_how_they_end(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html"""
+    failing = machine(
+        C=choice(ONE, Default="F"),
+        A=PASS,
+        F={"Type": "Fail", "Error": "E"},
+        W={"Type": "Wait", "Seconds": 5, "End": True},
+    )
+    failing["States"]["C"]["Choices"].append({"Variable": "$.a", "NumericEquals": 3, "Next": "W"})
+    failing["TimeoutSeconds"] = 1
+    arn = create(localstack, failing)
+    for given in (1, 1, 2, 3):
+        end(localstack, start(localstack, arn, {"a": given}))
+
+    def counted(metric: str) -> list[float]:
+        now = datetime.now(UTC)
+        points = localstack.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/States", MetricName=metric, Dimensions=[{"Name": "StateMachineArn", "Value": arn}],
+            StartTime=now - timedelta(minutes=5), EndTime=now + timedelta(minutes=5), Period=600, Statistics=["Sum"],
+        )["Datapoints"]  # fmt: skip
+        return [point["Sum"] for point in points]
+
+    assert counted("ExecutionsStarted") == [4]
+    assert counted("ExecutionsSucceeded") == [2]
+    assert counted("ExecutionsFailed") == [1]
+    assert counted("ExecutionsTimedOut") == [1]
+    assert counted("ExecutionsAborted") == []
+    assert sum(counted("ExecutionTime")) >= 1000
 
 
 def test_an_execution_name_is_taken_once(localstack: Instance) -> None:

@@ -150,17 +150,23 @@ def stepfunctions() -> Service:
     from localstack_host import (
         branch_errors,
         choice_without_match,
+        closed_tokens,
+        execution_metrics,
         heartbeat_timeout,
         jsonpath_variables,
         state_machine_definition,
     )
     from localstack_host.redrive_execution import RedrivableExecutions
 
-    class StepFunctionsProvider(RedrivableExecutions, state_machine_definition.Diagnostics):
+    class StepFunctionsProvider(
+        closed_tokens.ClosedTokens, RedrivableExecutions, state_machine_definition.Diagnostics
+    ):
         pass
 
     branch_errors.install()
     choice_without_match.install()
+    closed_tokens.install()
+    execution_metrics.install()
     heartbeat_timeout.install()
     jsonpath_variables.install()
     state_machine_definition.install()

@@ -1,0 +1,172 @@
+"""Executions of Step Functions: what a history says about each state, and following executions while they run."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+RUNNING = "RUNNING"
+
+
+@dataclass
+class Row:
+    """One visit to a state; `depth` counts the Map and Parallel states around it, `errors` are its attempts'."""
+
+    state: str
+    depth: int
+    entered: datetime
+    left: datetime | None = None
+    attempts: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, retries and waits included; None while it runs, or when it was stopped or failed."""
+        return (self.left - self.entered).total_seconds() if self.left else None
+
+    @property
+    def retries(self) -> int:
+        return max(self.attempts - 1, 0)
+
+    def __str__(self) -> str:
+        parts = [f"{'  ' * self.depth}{self.state}"]
+        if self.seconds is not None:
+            parts.append(f"{self.seconds:.2f} s")
+        if self.retries:
+            parts.append(f"{self.retries} {'retry' if self.retries == 1 else 'retries'}")
+        if self.errors:
+            parts.append(", ".join(dict.fromkeys(self.errors)))
+        return "  ".join(parts)
+
+
+def history(client: Any, execution_arn: str) -> list[dict[str, Any]]:
+    """The events of an execution, oldest first."""
+    pages = client.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
+    return [event for page in pages for event in page["events"]]
+
+
+def rows(client: Any, execution_arn: str) -> list[Row]:
+    """The states that an execution visited, in the order in which it entered them."""
+    return rows_of(history(client, execution_arn))
+
+
+def rows_of(events: list[dict[str, Any]]) -> list[Row]:
+    """The same of events that were read before.
+
+    Each event names the one that led to it; what happens in a state so leads back to the event that entered it.
+    """
+    found: list[Row] = []
+    state_of: dict[int, Row | None] = {0: None}  # by event: the state that it belongs to
+    around: dict[int, Row | None] = {}  # by state: the Map or Parallel state that it is in
+    for event in events:
+        before = state_of.get(event["previousEventId"])
+        kind = event["type"]
+        if kind.endswith("StateEntered"):
+            inside = before if before is None or before.left is None else around[id(before)]
+            depth = 0 if inside is None else inside.depth + 1
+            row = Row(event["stateEnteredEventDetails"]["name"], depth, event["timestamp"])
+            around[id(row)] = inside
+            found.append(row)
+            state_of[event["id"]] = row
+            continue
+        state_of[event["id"]] = before
+        if before is None:
+            continue
+        if kind.endswith("StateExited"):
+            # A branch that ends leads on to the end of the state around it, which is the one that is left here.
+            while before is not None and before.state != event["stateExitedEventDetails"]["name"]:
+                before = around[id(before)]
+            state_of[event["id"]] = before
+            if before is not None:
+                before.left = event["timestamp"]
+        elif kind in ("TaskScheduled", "LambdaFunctionScheduled"):
+            before.attempts += 1
+        elif kind.startswith(("Task", "Lambda")) and (error := _error(event)):
+            before.errors.append(error)
+    return found
+
+
+def _error(event: dict[str, Any]) -> str | None:
+    details = [value for key, value in event.items() if key.endswith("EventDetails")]
+    return details[0].get("error") if details else None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution with one of the correlation ids that were asked for."""
+
+    arn: str
+    order_id: str
+    status: str
+    error: str | None
+
+
+def find(client: Any, state_machine_arn: str, correlation_ids: set[str], since: float) -> Iterator[Execution]:
+    """The executions whose input has one of the correlation ids, started at `since` (epoch seconds) or later."""
+    for page in client.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn):
+        for listed in page["executions"]:
+            if listed["startDate"].timestamp() < since - 1:
+                return  # they come newest first
+            described = client.describe_execution(executionArn=listed["executionArn"])
+            given = json.loads(described.get("input", "{}"))
+            if given.get("correlation_id") in correlation_ids:
+                yield Execution(
+                    described["executionArn"],
+                    given.get("order_id", listed["name"]),
+                    described["status"],
+                    described.get("error"),
+                )
+
+
+def follow(
+    client: Any,
+    state_machine_arns: list[str],
+    correlation_ids: set[str],
+    since: float,
+    show: Callable[[str], None],
+    busy: Callable[[str], None],
+    patience: timedelta = timedelta(seconds=10),
+) -> dict[str, int]:
+    """Shows each state as it is left, until every execution has ended; returns how many ended in which status.
+
+    `show` gets finished lines, `busy` what is going on now. Gives up when no execution has appeared, or none has moved
+    on, for `patience` while none is running.
+    """
+    shown: dict[str, int] = {}  # by execution: how many rows
+    ended: dict[str, str] = {}
+    moved = time.monotonic()
+    while time.monotonic() - moved < patience.total_seconds():
+        running: list[str] = []
+        for arn in state_machine_arns:
+            for execution in find(client, arn, correlation_ids, since):
+                if execution.arn in ended:
+                    continue
+                visited = rows(client, execution.arn)
+                is_over = execution.status != RUNNING
+                upto = len(visited) if is_over else _finished(visited)
+                for row in visited[shown.get(execution.arn, 0) : upto]:
+                    show(f"{execution.order_id}  {row}")
+                    moved = time.monotonic()
+                shown[execution.arn] = max(upto, shown.get(execution.arn, 0))
+                if is_over:
+                    ended[execution.arn] = execution.status
+                    show(f"{execution.order_id}  {execution.status}{f': {execution.error}' if execution.error else ''}")
+                elif visited:
+                    running.append(f"{execution.order_id} {visited[-1].state}")
+        busy(", ".join(running[:5]))
+        if running:
+            moved = time.monotonic()
+        elif len({*ended}) and time.monotonic() - moved > 2:
+            break
+        time.sleep(0.5)
+    counts: dict[str, int] = {}
+    for status in ended.values():
+        counts[status] = counts.get(status, 0) + 1
+    return counts
+
+
+def _finished(visited: list[Row]) -> int:
+    """How many rows, from the first on, are over: a state is shown after those before it, and with its duration."""
+    return next((index for index, row in enumerate(visited) if row.left is None), len(visited))

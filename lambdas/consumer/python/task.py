@@ -1,0 +1,55 @@
+"""What every function behind a task of a state machine does: perform the action, log it, and let the error out.
+
+A function brings its actions by name; an event is {"action", "order", "attempt", ...}:
+
+    def handler(event, context):
+        return perform(event, context, {"charge": charge, "refund": refund})
+
+One log line per attempt, with the `order_id` and `correlation_id` of the order, `action` and `attempt`: "processed"
+with the (short) fields that the action returned, or "failed" with `error_class` and `error`. By the name of the
+exception's class the state machine retries or catches it: a PermanentError is one that it does not retry.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from consumer import MALFORMED, PermanentError, classify, logger
+
+# A result can be larger than a log line may be, and is in the execution's history anyway.
+LOGGED_CHARACTERS = 1000
+
+Action = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class MalformedTask(PermanentError):
+    """The state machine passes what the function cannot read: one of the two has to change."""
+
+
+@logger.inject_lambda_context
+def perform(event: dict[str, Any], context: LambdaContext, actions: Mapping[str, Action]) -> dict[str, Any]:
+    """`actions[event["action"]](event)`. Raises MalformedTask on malformed data, and what the action raises."""
+    order = event.get("order") or {}
+    described = {
+        "order_id": order.get("order_id"),
+        "correlation_id": order.get("correlation_id"),
+        "action": event.get("action"),
+        "attempt": event.get("attempt"),
+    }
+    try:
+        effect = _act(event, actions)
+    except Exception as error:
+        error_class = classify(error)
+        log = logger.error if error_class == "permanent" else logger.warning
+        log("failed", extra=described | {"error_class": error_class, "error": f"{type(error).__name__}: {error}"})
+        raise
+    short = {name: value for name, value in effect.items() if len(str(value)) <= LOGGED_CHARACTERS}
+    logger.info("processed", extra=short | described)
+    return effect
+
+
+def _act(event: dict[str, Any], actions: Mapping[str, Action]) -> dict[str, Any]:
+    try:
+        return actions[event["action"]](event)
+    except MALFORMED as error:
+        raise MalformedTask(f"malformed task: {type(error).__name__}: {error}") from error

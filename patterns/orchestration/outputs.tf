@@ -1,0 +1,60 @@
+output "entry" {
+  description = "The function that events are sent to."
+  value       = "producer"
+}
+
+output "functions" {
+  description = "Per function: its name and log group."
+  value = {
+    producer  = { name = module.producer.name, log_group = module.producer.log_group }
+    starter   = { name = module.starter.name, log_group = module.starter.log_group }
+    stock     = { name = module.stock.name, log_group = module.stock.log_group }
+    payments  = { name = module.payments.name, log_group = module.payments.log_group }
+    warehouse = { name = module.warehouse.name, log_group = module.warehouse.log_group }
+  }
+}
+
+output "state_machines" {
+  description = "Per state machine: its ARN and log group."
+  value = {
+    order = { arn = aws_sfn_state_machine.this.arn, log_group = aws_cloudwatch_log_group.state_machine.name }
+  }
+}
+
+output "queues" {
+  description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
+  value = {
+    orders    = { url = module.orders_queue.url, dlq_arn = module.orders_queue.dlq_arn }
+    warehouse = { url = module.warehouse_queue.url, dlq_arn = module.warehouse_queue.dlq_arn }
+  }
+}
+
+output "orders" {
+  description = "What experiments look at: tables, queues, topic, event source mappings and alarms."
+  value = {
+    orders_table      = aws_dynamodb_table.orders.name
+    stock_table       = aws_dynamodb_table.stock.name
+    dlq_urls          = { orders = module.orders_queue.dlq_url, warehouse = module.warehouse_queue.dlq_url }
+    parked_url        = aws_sqs_queue.parked.url
+    customers_topic   = aws_sns_topic.customers.arn
+    starter_mapping   = module.starter.mapping_id
+    warehouse_mapping = module.warehouse.mapping_id
+    alarms = {
+      state_machine       = { for what, alarm in aws_cloudwatch_metric_alarm.state_machine : what => alarm.alarm_name }
+      compensation_failed = aws_cloudwatch_metric_alarm.parked.alarm_name
+      orders_queue        = module.orders_queue.alarms
+      warehouse_queue     = module.warehouse_queue.alarms
+      starter             = module.starter.alarms
+    }
+  }
+}
+
+output "faults_parameter" {
+  description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
+  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.this.dashboard_name
+}

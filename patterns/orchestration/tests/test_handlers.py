@@ -1,0 +1,550 @@
+"""The functions of the saga, on moto and sample events, and what they and the state machine must agree on."""
+
+import ast
+import importlib.util
+import io
+import json
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from lab import asl
+
+PATTERN = Path(__file__).parents[1]
+DEFINITION = asl.definition(PATTERN / "statemachine/order.asl.json")
+RETRIERS = DEFINITION["States"]["Record the order"]["Retry"]
+PERMANENT = set(RETRIERS[0]["ErrorEquals"])
+# https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+LAMBDA_SERVICE_ERRORS = {
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+}
+
+LINES = [{"sku": "book", "quantity": 1}, {"sku": "mug", "quantity": 2}]
+ORDER = {"order_id": "o-1", "amount": 12.5, "country": "DE", "lines": LINES, "correlation_id": "trace-1"}
+
+
+@dataclass
+class Context:
+    function_name: str = "function"
+    memory_limit_in_mb: int = 128
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:function"
+    aws_request_id: str = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 1000
+
+
+def load(function: str) -> ModuleType:
+    """The function's app.py under a name of its own: on Lambda each is the only `app`."""
+    spec = importlib.util.spec_from_file_location(
+        f"orchestration_{function}", PATTERN / "functions" / function / "app.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "POWERTOOLS_SERVICE_NAME": "function",
+        "POWERTOOLS_METRICS_NAMESPACE": "orchestration",
+        "ORDERS_TABLE": "orders",
+        "STOCK_TABLE": "stock",
+        "LABEL": "reference",
+        "PACKING_SECONDS": "3",
+        "STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:order",
+        "EXECUTION_NAMING": "order",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.syspath_prepend(PATTERN / "functions/stock")
+    for module in ("consumer", "task", "label"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    yield
+    for module in ("task", "label"):
+        sys.modules.pop(module, None)
+
+
+@dataclass
+class Stores:
+    """The functions that keep records, with their tables."""
+
+    dynamodb: Any
+
+    def __post_init__(self) -> None:
+        self.stock, self.payments, self.warehouse = load("stock"), load("payments"), load("warehouse")
+
+    def do(self, action: str, order: dict[str, Any] = ORDER, **event: Any) -> dict[str, Any]:
+        function = self.payments if action in ("charge", "refund") else self.stock
+        answer: dict[str, Any] = function.handler({"action": action, "order": order, "attempt": 0, **event}, Context())
+        return answer
+
+    def reserve(self, order: dict[str, Any] = ORDER) -> list[dict[str, Any]]:
+        return [self.do("reserve", order, line=line) for line in order["lines"]]
+
+    def records(self, order_id: str = "o-1") -> dict[str, str]:
+        items = boto3.resource("dynamodb").Table("orders").scan()["Items"]
+        return {item["record"]: item["status"] for item in items if item["order_id"] == order_id and "status" in item}
+
+    def left(self) -> dict[str, int]:
+        return {
+            item["sku"]: int(item["available"]) for item in boto3.resource("dynamodb").Table("stock").scan()["Items"]
+        }
+
+
+@pytest.fixture
+def stores() -> Iterator[Stores]:
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb")
+        for table, keys in {"orders": ["order_id", "record"], "stock": ["sku"]}.items():
+            dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+                KeySchema=[
+                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+            )
+        for sku in ("book", "mug"):
+            dynamodb.put_item(TableName="stock", Item={"sku": {"S": sku}, "available": {"N": "10"}})
+        yield Stores(dynamodb)
+
+
+def raised(name: str) -> Any:
+    """The error as the state machine sees it: by the name of its class."""
+
+    def is_it(error: BaseException) -> bool:
+        return type(error).__name__ == name and name in PERMANENT
+
+    return pytest.RaisesExc(Exception, check=is_it)
+
+
+# --- What functions and state machine agree on ---
+
+
+def tasks() -> list[tuple[str, dict[str, Any]]]:
+    return [(name, state) for name, state in asl.states(DEFINITION) if state["Type"] == "Task"]
+
+
+@pytest.mark.parametrize(("name", "state"), tasks(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_task_has_a_timeout_and_the_shared_retriers(name: str, state: dict[str, Any]) -> None:
+    assert "TimeoutSeconds" in state
+    assert state["Retry"][-len(RETRIERS) :] == RETRIERS
+    if "waitForTaskToken" in state["Resource"]:
+        assert "HeartbeatSeconds" in state
+
+
+def test_lambdas_service_errors_are_retried_by_name() -> None:
+    assert set(RETRIERS[1]["ErrorEquals"]) == LAMBDA_SERVICE_ERRORS
+    assert RETRIERS[0]["MaxAttempts"] == 0
+
+
+def test_every_permanent_error_of_a_function_is_named_in_the_state_machine_and_no_other() -> None:
+    sources = [*PATTERN.glob("functions/*/*.py"), PATTERN.parents[1] / "lambdas/consumer/python/task.py"]
+    classes = {
+        node.name
+        for file in sources
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef) and [ast.unparse(base) for base in node.bases] == ["PermanentError"]
+    }
+    # The warehouse raises nothing: it answers with the error's name.
+    assert 'error="WarehouseRefused"' in (PATTERN / "functions/warehouse/app.py").read_text()
+
+    assert {*classes, "WarehouseRefused", "States.DataLimitExceeded"} == PERMANENT
+
+
+def test_every_state_type_is_used() -> None:
+    kinds = {state["Type"] for _, state in asl.states(DEFINITION)}
+    assert kinds == {"Task", "Choice", "Parallel", "Map", "Wait", "Pass", "Succeed", "Fail"}
+
+
+def test_every_compensation_parks_what_it_cannot_undo_and_goes_on() -> None:
+    states = DEFINITION["States"]
+    for name in ("Cancel the picking", "Refund", "Release the items"):
+        [catcher] = states[name]["Catch"]
+        assert catcher["ErrorEquals"] == ["States.ALL"]
+        assert states[catcher["Next"]]["Next"] == states[name]["Next"]
+
+
+# --- Stock ---
+
+
+def test_lines_are_reserved_once_and_shipped_once(stores: Stores) -> None:
+    assert [line["replayed"] for line in stores.reserve() + stores.reserve()] == [False, False, True, True]
+    assert stores.left() == {"book": 9, "mug": 8}
+
+    assert [stores.do("ship")["replayed"] for _ in range(2)] == [False, True]
+    assert stores.records() == {"line#book": "shipped", "line#mug": "shipped"}
+    assert stores.left() == {"book": 9, "mug": 8}
+
+
+def test_more_than_there_is_in_stock_is_refused_and_nothing_is_reserved(stores: Stores) -> None:
+    with raised("OutOfStock"):
+        stores.do("reserve", line={"sku": "book", "quantity": 11})
+    with raised("OutOfStock"):
+        stores.do("reserve", line={"sku": "unheard of", "quantity": 1})
+
+    assert (stores.records(), stores.left()) == ({}, {"book": 10, "mug": 10})
+
+
+def test_a_release_gives_back_what_is_reserved_once_and_refuses_what_comes_later(stores: Stores) -> None:
+    stores.do("reserve", line=LINES[0])
+
+    assert stores.do("release")["released"] == ["book"]
+    assert stores.do("release")["released"] == []
+    for line in LINES:
+        with raised("OrderCancelled"):
+            stores.do("reserve", line=line)
+    with raised("OrderCancelled"):
+        stores.do("ship")
+
+    assert stores.left() == {"book": 10, "mug": 10}
+
+
+def test_a_release_gives_back_what_is_shipped(stores: Stores) -> None:
+    stores.reserve()
+    stores.do("ship")
+
+    assert stores.do("release")["released"] == ["book", "mug"]
+    assert stores.left() == {"book": 10, "mug": 10}
+
+
+def test_what_is_not_reserved_is_not_shipped(stores: Stores) -> None:
+    with raised("OrderCancelled"):
+        stores.do("ship")
+    stores.do("reserve", line=LINES[0])
+    with raised("OrderCancelled"):
+        stores.do("ship")
+
+    assert stores.records() == {"line#book": "reserved"}
+
+
+def test_a_country_that_the_carrier_does_not_serve_is_refused(stores: Stores) -> None:
+    order = ORDER | {"country": "NZ"}
+    stores.reserve(order)
+
+    with raised("CarrierRefused"):
+        stores.do("ship", order)
+    assert stores.records() == {"line#book": "reserved", "line#mug": "reserved"}
+
+
+def test_a_label_is_stored_and_returned_as_a_reference(stores: Stores) -> None:
+    order = ORDER | {"notes": "x" * 90_000}
+    stores.reserve(order)
+
+    reference = stores.do("ship", order)["label"]
+
+    assert len(json.dumps(reference)) < 200
+    item = boto3.resource("dynamodb").Table(reference.pop("table")).get_item(Key=reference)["Item"]
+    assert len(item["text"]) > 262_144
+
+
+def test_a_label_can_be_returned_inline(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores.reserve()
+    monkeypatch.setattr(stores.stock, "LABEL_BY_REFERENCE", False)
+
+    assert stores.do("ship")["label"].count("o-1") == 3
+
+
+def test_a_transaction_in_conflict_with_another_is_not_taken_for_a_refusal(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = stores.stock.dynamodb
+    response = {
+        "Error": {"Code": "TransactionCanceledException"},
+        "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
+    }
+    conflict = client.exceptions.TransactionCanceledException(response, "TransactWriteItems")
+
+    def fail(**_: Any) -> None:
+        raise conflict
+
+    monkeypatch.setattr(client, "transact_write_items", fail)
+
+    with pytest.raises(ClientError):
+        stores.do("reserve", line=LINES[0])
+    with pytest.raises(ClientError):
+        stores.do("release")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_attempts_in_any_order_balance(stores: Stores, seed: int) -> None:
+    """Reservations, shipments and releases of many orders, repeated and mixed; at last half of them are released."""
+    chance = random.Random(seed)
+    orders = [ORDER | {"order_id": f"o-{number}"} for number in range(8)]
+    attempts = [
+        (action, order, line)
+        for order in orders
+        for action, line in [("reserve", LINES[0]), ("reserve", LINES[1]), ("ship", None), ("release", None)]
+        for _ in range(chance.randint(0, 2))
+    ]
+    chance.shuffle(attempts)
+    for action, order, line in attempts:
+        try:
+            stores.do(action, order, line=line)
+        except Exception as error:
+            assert type(error).__name__ in ("OutOfStock", "OrderCancelled"), f"seed {seed}"
+
+    held = {"book": 0, "mug": 0}
+    for order in orders:
+        for line in LINES:
+            if stores.records(order["order_id"]).get(f"line#{line['sku']}") in ("reserved", "shipped"):
+                held[line["sku"]] += line["quantity"]
+    assert stores.left() == {sku: 10 - count for sku, count in held.items()}, f"seed {seed}"
+
+
+# --- Payments ---
+
+
+def test_an_order_is_charged_once_and_refunded_once(stores: Stores) -> None:
+    assert [stores.do("charge")["replayed"] for _ in range(2)] == [False, True]
+    assert [stores.do("refund") for _ in range(2)] == [
+        {"refunded": "12.50", "replayed": False},
+        {"refunded": "12.50", "replayed": True},
+    ]
+    assert stores.records() == {"payment": "refunded"}
+
+
+def test_a_charge_that_comes_after_its_refund_is_refused(stores: Stores) -> None:
+    assert stores.do("refund") == {"refunded": "0", "replayed": False}
+
+    with raised("OrderCancelled"):
+        stores.do("charge")
+    assert stores.records() == {"payment": "refunded"}
+
+
+def test_an_amount_beyond_the_cards_limit_is_declined(stores: Stores) -> None:
+    with raised("PaymentDeclined"):
+        stores.do("charge", ORDER | {"amount": 5000.01})
+
+    assert stores.records() == {}
+
+
+# --- Warehouse ---
+
+
+@dataclass
+class Answers:
+    """Step Functions as the warehouse talks to it: keeps what it was told, or refuses it."""
+
+    exceptions: Any
+    refuses: str = ""
+
+    def __post_init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def __getattr__(self, operation: str) -> Any:
+        def send(**arguments: Any) -> None:
+            if operation == self.refuses:
+                raise self.exceptions.TaskTimedOut({"Error": {"Code": "TaskTimedOut"}}, operation)
+            self.sent.append((operation, arguments))
+
+        return send
+
+
+def delivered(stores: Stores, answers: Answers, **fields: Any) -> dict[str, Any]:
+    """The log line of a request that the warehouse was handed."""
+    body = {
+        "action": "pick",
+        "task_token": "t",
+        "order_id": "o-1",
+        "correlation_id": "trace-1",
+        "order": ORDER,
+        **fields,
+    }
+    stores.warehouse.stepfunctions = answers
+    stream = io.StringIO()
+    sys.modules["consumer"].logger.registered_handler.stream = stream
+    record = {
+        "messageId": "m-1",
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+    }
+    stores.warehouse.handler({"Records": [record]}, Context())
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    line: dict[str, Any] = next(line for line in lines if line["message"] in ("processed", "failed"))
+    return line
+
+
+@pytest.fixture
+def answers(stores: Stores) -> Answers:
+    return Answers(stores.warehouse.stepfunctions.exceptions)
+
+
+def test_a_request_is_picked_and_answered(stores: Stores, answers: Answers) -> None:
+    line = delivered(stores, answers)
+
+    assert (line["outcome"], line["order_id"], line["correlation_id"]) == ("picked", "o-1", "trace-1")
+    assert [operation for operation, _ in answers.sent] == ["send_task_heartbeat", "send_task_success"]
+    assert json.loads(answers.sent[1][1]["output"]) == {"ready_in_seconds": 3}
+    assert stores.records() == {"picking": "picked"}
+
+
+@pytest.mark.parametrize("refuses", ["send_task_heartbeat", "send_task_success"])
+def test_an_answer_that_nobody_waits_for_is_done_with(stores: Stores, answers: Answers, refuses: str) -> None:
+    answers.refuses = refuses
+
+    line = delivered(stores, answers)
+
+    assert (line["message"], line["outcome"]) == ("processed", "answer refused")
+    assert stores.records() == ({} if refuses == "send_task_heartbeat" else {"picking": "picked"})
+
+
+def test_what_is_too_heavy_is_refused_by_name(stores: Stores, answers: Answers) -> None:
+    line = delivered(stores, answers, order=ORDER | {"lines": [{"sku": "book", "quantity": 51}]})
+
+    assert line["outcome"] == "not picked"
+    assert answers.sent[1][0] == "send_task_failure"
+    assert answers.sent[1][1]["error"] == "WarehouseRefused"
+    assert stores.records() == {}
+
+
+@pytest.mark.parametrize(
+    ("requests", "outcomes"),
+    [
+        (["pick", "cancel", "cancel"], ["picked", "put back", "nothing to put back"]),
+        (["cancel", "pick"], ["nothing to put back", "cancelled before"]),
+    ],
+)
+def test_a_picking_is_cancelled_in_any_order(
+    stores: Stores, answers: Answers, requests: list[str], outcomes: list[str]
+) -> None:
+    assert [delivered(stores, answers, action=action)["outcome"] for action in requests] == outcomes
+    assert stores.records() == {"picking": "cancelled"}
+
+
+def test_a_request_that_the_warehouse_cannot_read_is_dead_lettered(stores: Stores, answers: Answers) -> None:
+    assert delivered(stores, answers, action="juggle")["error_class"] == "permanent"
+
+
+# --- Starter ---
+
+
+@dataclass
+class Starter:
+    app: ModuleType
+    stepfunctions: Any
+
+    def start(self, order: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.app.start(self.app.parse(order)))
+
+    def executions(self) -> list[str]:
+        listed = self.stepfunctions.list_executions(stateMachineArn=self.app.STATE_MACHINE_ARN)["executions"]
+        return [execution["name"] for execution in listed]
+
+
+@pytest.fixture
+def starter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
+    monkeypatch.setenv("EXECUTION_NAMING", getattr(request, "param", "order"))
+    with mock_aws():
+        stepfunctions = boto3.client("stepfunctions")
+        machine = stepfunctions.create_state_machine(
+            name="order",
+            definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
+            roleArn="arn:aws:iam::123456789012:role/any",
+        )
+        monkeypatch.setenv("STATE_MACHINE_ARN", machine["stateMachineArn"])
+        yield Starter(load("starter"), stepfunctions)
+
+
+def test_an_order_is_started_once_under_its_name(starter: Starter) -> None:
+    assert starter.start(ORDER) == {"execution": "o-1", "outcome": "started"}
+    starter.start(ORDER)
+    assert starter.start(ORDER | {"amount": 99.0}) == {"execution": "o-1", "outcome": "already started"}
+
+    assert starter.executions() == ["o-1"]
+
+
+def test_the_same_order_has_the_same_input_whatever_the_order_of_its_fields(starter: Starter) -> None:
+    starter.start(ORDER)
+
+    assert starter.start(dict(reversed(ORDER.items())))["outcome"] == "started"
+    assert starter.executions() == ["o-1"]
+
+
+@pytest.mark.parametrize("starter", ["service"], indirect=True)
+def test_named_by_the_service_an_order_is_started_again(starter: Starter) -> None:
+    starter.start(ORDER)
+    starter.start(ORDER)
+
+    assert len(starter.executions()) == 2
+    assert "o-1" not in starter.executions()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order_id": "with space"},
+        {"order_id": "x" * 81},
+        {"order_id": 7},
+        {"amount": "12.5"},
+        {"amount": True},
+        {"country": None},
+        {"correlation_id": None},
+        {"lines": [{"sku": "book"}]},
+        {"lines": [{"sku": "book", "quantity": 0}]},
+        {"lines": [{"sku": "book", "quantity": 1.5}]},
+        {"lines": [LINES[0], LINES[0]]},
+        {"lines": None},
+    ],
+)
+def test_an_order_that_the_state_machine_could_not_read_is_not_started(starter: Starter, fields: Any) -> None:
+    with pytest.raises(sys.modules["consumer"].MALFORMED):
+        starter.app.parse(ORDER | fields)
+
+
+def test_an_order_that_makes_no_sense_is_started_for_the_state_machine_to_refuse(starter: Starter) -> None:
+    for fields in ({"amount": 0}, {"lines": []}):
+        assert starter.app.parse(ORDER | fields)
+
+
+@pytest.mark.parametrize("event", sorted(path.stem for path in (PATTERN / "events").glob("*.json")))
+def test_the_sample_events_can_be_read_and_fit_the_first_stock(starter: Starter, event: str) -> None:
+    for order in json.loads((PATTERN / f"events/{event}.json").read_text())["orders"]:
+        parsed = starter.app.parse(order | {"correlation_id": "trace-1"})
+        assert {line["sku"] for line in parsed["lines"]} <= {"book", "chair", "mug"}
+
+
+# --- Producer ---
+
+
+def test_the_producer_sends_orders_with_what_they_are_traced_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        url = sqs.create_queue(QueueName="orders")["QueueUrl"]
+        monkeypatch.setenv("QUEUE_URL", url)
+        producer = load("producer")
+
+        orders = [{"order_id": f"o-{number}"} for number in range(12)]
+        answer = producer.handler({"orders": orders, "correlation_id": "trace-1"}, Context())
+
+        assert [sent["order_id"] for sent in answer["published"]] == [order["order_id"] for order in orders]
+        [message, *_] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+        assert json.loads(message["Body"])["correlation_id"] == "trace-1"
+        assert message["MessageAttributes"]["correlation_id"]["StringValue"] == "trace-1"
+
+        refused = {"Successful": [], "Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
+        monkeypatch.setattr(producer.sqs, "send_message_batch", lambda **_: refused)
+        with pytest.raises(producer.SendError, match=r"o-0 \(InternalError\)"):
+            producer.handler({"orders": orders[:1]}, Context())
