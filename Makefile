@@ -38,7 +38,7 @@ apply: setup  ## deploy a pattern: PATTERN= [TARGET=local|endpoint|aws] [YES=1]
 send: setup  ## send sample events in and follow them: PATTERN= [EVENT=default] [COUNT=1]
 	$(LAB) send
 
-trace: setup  ## the journey of a correlation id across every function: PATTERN= ID=
+trace: setup  ## the journey of a correlation id, or an execution, across functions and states: PATTERN= ID=
 	$(LAB) trace
 
 load: setup  ## send at a rate and watch the queue: PATTERN= [RATE=20] [DURATION=30]

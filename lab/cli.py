@@ -148,9 +148,11 @@ def send(
 def trace(
     pattern: PatternOption = "",
     target: TargetOption = "local",
-    id: Annotated[str, typer.Option(envvar="ID", help="A correlation id, as `send` prints it.")] = "",
+    id: Annotated[
+        str, typer.Option(envvar="ID", help="A correlation id, as `send` prints it, or the name of an execution.")
+    ] = "",
 ) -> None:
-    """Shows the journey of one correlation id across every function."""
+    """Shows the journey of one correlation id across every function and state."""
     deployment = applied(pattern, target)
     if not id:
         raise LabError("Which correlation id? Say ID=<id>; `make send` prints it.")
@@ -409,10 +411,10 @@ def follow(deployment: Deployment, correlation_ids: set[str], began: float, quie
             outcome = hop.line.get("message")
             if outcome not in ("processed", "failed"):
                 continue
-            counts[f"{hop.function} {outcome}"] += 1
+            counts[f"{hop.where} {outcome}"] += 1
             if len(seen) <= 30:
                 error = f": {hop.line['error']}" if "error" in hop.line else ""
-                console.print(f"  {hop.function} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
+                console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
         time.sleep(0.2)
     summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)

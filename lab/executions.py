@@ -95,10 +95,11 @@ def _error(event: dict[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Execution:
-    """An execution with one of the correlation ids that were asked for."""
+    """An execution, with the order and the correlation id of its input."""
 
     arn: str
     order_id: str
+    correlation_id: str
     status: str
     error: str | None
 
@@ -109,15 +110,26 @@ def find(client: Any, state_machine_arn: str, correlation_ids: set[str], since: 
         for listed in page["executions"]:
             if listed["startDate"].timestamp() < since - 1:
                 return  # they come newest first
-            described = client.describe_execution(executionArn=listed["executionArn"])
-            given = json.loads(described.get("input", "{}"))
-            if given.get("correlation_id") in correlation_ids:
-                yield Execution(
-                    described["executionArn"],
-                    given.get("order_id", listed["name"]),
-                    described["status"],
-                    described.get("error"),
-                )
+            execution = describe(client, listed["executionArn"])
+            if execution.correlation_id in correlation_ids:
+                yield execution
+
+
+def describe(client: Any, execution_arn: str) -> Execution:
+    """An execution by its ARN. Raises the client's ExecutionDoesNotExist."""
+    described = client.describe_execution(executionArn=execution_arn)
+    given = json.loads(described.get("input", "{}"))
+    order_id, correlation_id = given.get("order_id", described["name"]), given.get("correlation_id", "")
+    return Execution(described["executionArn"], order_id, correlation_id, described["status"], described.get("error"))
+
+
+def named(client: Any, state_machine_arn: str, name: str) -> Execution | None:
+    """The execution of a state machine with that name or ARN, if there is one."""
+    prefix = state_machine_arn.replace(":stateMachine:", ":execution:") + ":"
+    try:
+        return describe(client, prefix + name.removeprefix(prefix))
+    except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+        return None
 
 
 def follow(

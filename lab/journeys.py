@@ -1,4 +1,4 @@
-"""What the functions of a deployment logged, and the journey of one correlation id across them."""
+"""What the functions of a deployment logged, and the journey of one correlation id across them and its executions."""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from lab import executions
 from lab.deployment import Deployment
 
 # what Powertools' Logger adds to every line: https://docs.aws.amazon.com/powertools/python/latest/core/logger/
@@ -21,9 +22,9 @@ SUBJECTS = ("order_id", "key")
 
 @dataclass(frozen=True)
 class Hop:
-    """A structured log line of a function; `at` in seconds since the epoch."""
+    """A structured log line of a function, or a state of a state machine; `at` in seconds since the epoch."""
 
-    function: str
+    where: str
     at: float
     line: dict[str, Any]
     event_id: str
@@ -43,21 +44,40 @@ def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Itera
                 yield Hop(name, event["timestamp"] / 1000, line, event["eventId"])
 
 
-def hops(deployment: Deployment, correlation_id: str) -> list[Hop]:
-    """Every line that bears the correlation id, oldest first."""
+def hops(deployment: Deployment, id: str) -> list[Hop]:
+    """Every line and every state of a correlation id, oldest first; `id` may also name an execution, or be its ARN."""
+    client = deployment.target.client("stepfunctions")
+    machines = {name: machine["arn"] for name, machine in deployment.outputs.get("state_machines", {}).items()}
+    started = [found for arn in machines.values() if (found := executions.named(client, arn, id))]
+    correlation_id = started[0].correlation_id if started else id
     mine = logged(deployment, pattern=f"{{ $.correlation_id = {json.dumps(correlation_id)} }}")
     # once more here: some emulators ignore a filter pattern
-    return sorted((hop for hop in mine if hop.line.get("correlation_id") == correlation_id), key=lambda hop: hop.at)
+    lines = [hop for hop in mine if hop.line.get("correlation_id") == correlation_id]
+    if not lines:
+        return []
+    began = min(hop.at for hop in lines)
+    visited = [
+        Hop(name, row.entered.timestamp(), {"message": row.state, "order_id": execution.order_id} | _said(row), "")
+        for name, arn in machines.items()
+        for execution in executions.find(client, arn, {correlation_id}, began)
+        for row in executions.rows(client, execution.arn)
+    ]
+    return sorted(lines + visited, key=lambda hop: hop.at)
+
+
+def _said(row: executions.Row) -> dict[str, Any]:
+    said = {"seconds": row.seconds and round(row.seconds, 2), "retries": row.retries, "errors": ", ".join(row.errors)}
+    return {name: value for name, value in said.items() if value}
 
 
 def table(journey: list[Hop]) -> Table:
     """The journey, one line for each hop, with the seconds since the first."""
-    shown = Table("seconds", "function", "", "", "", box=None)
+    shown = Table("seconds", "where", "", "", "", box=None)
     for hop in journey:
         details = {name: value for name, value in hop.line.items() if name not in STANDARD_KEYS | set(SUBJECTS)}
         said = " ".join(f"{name}={value}" for name, value in details.items())
         shown.add_row(
-            f"{hop.at - journey[0].at:.2f}", hop.function, str(hop.line.get("message")), subject(hop.line), escape(said)
+            f"{hop.at - journey[0].at:.2f}", hop.where, str(hop.line.get("message")), subject(hop.line), escape(said)
         )
     return shown
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from lab import cli, faults, localstack, packages, paths, targets
+from lab import cli, executions, faults, localstack, packages, paths, targets
 from lab.console import LabError
 from lab.deployment import Deployment, patterns
 from lab.targets import Target
@@ -459,6 +460,23 @@ class TestJourneys:
             ["1.50", "billing", "failed", "o-2", "error=ValueError:", "[no]", "amount"],
             ["1.50", "billing", "looked", "up", "o-1"],
         ]
+
+    @pytest.mark.parametrize("id", ["c-1", "o-1"])
+    def test_the_states_of_an_execution_are_hops_and_its_name_stands_for_its_correlation_id(
+        self, logged: float, monkeypatch: pytest.MonkeyPatch, id: str
+    ) -> None:
+        execution = executions.Execution("arn:execution:o-1", "o-1", "c-1", "SUCCEEDED", None)
+        began = datetime.fromtimestamp(logged + 0.5, UTC)
+        row = executions.Row("Charge", 1, began, began + timedelta(seconds=2), attempts=2, errors=["States.Timeout"])
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"state_machines": {"order": {"arn": "arn:order"}}})
+        monkeypatch.setattr(executions, "named", lambda client, arn, name: execution if name == "o-1" else None)
+        monkeypatch.setattr(executions, "find", lambda client, arn, ids, since: [execution] if ids == {"c-1"} else [])
+        monkeypatch.setattr(executions, "rows", lambda client, arn: [row])
+
+        rows = [line.split() for line in run("trace", ID=id).splitlines()[1:]]
+
+        assert [row[1] for row in rows] == ["producer", "order", "billing", "billing", "billing"]
+        assert rows[1] == ["0.50", "order", "Charge", "o-1", "seconds=2.0", "retries=1", "errors=States.Timeout"]
 
     def test_a_trace_of_an_id_that_nobody_logged(self) -> None:
         with pytest.raises(LabError, match=r"^No function of fanout logged anything under ID=nosuch\."):

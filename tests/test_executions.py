@@ -113,7 +113,15 @@ class Client:
         self.looks += 1
         given = {"order_id": "o-1", "correlation_id": executionArn.removeprefix("arn:")}
         status = "RUNNING" if self.looks < 3 else "SUCCEEDED"
-        return {"executionArn": executionArn, "input": json.dumps(given), "status": status}
+        name = executionArn.removeprefix("arn:")
+        if name == "nosuch":
+            raise self.exceptions.ExecutionDoesNotExist()
+        return {"executionArn": executionArn, "name": name, "input": json.dumps(given), "status": status}
+
+    class exceptions:
+        class ExecutionDoesNotExist(Exception): ...
+
+        class InvalidArn(Exception): ...
 
 
 def test_following_shows_each_state_once_until_every_execution_has_ended() -> None:
@@ -125,3 +133,15 @@ def test_following_shows_each_state_once_until_every_execution_has_ended() -> No
 
     assert counts == {"SUCCEEDED": 1}
     assert lines == ["o-1  Ship  1.00 s", "o-1  Shipped", "o-1  SUCCEEDED"]
+
+
+@pytest.mark.parametrize("name", ["mine", "arn:mine"])
+def test_an_execution_is_found_by_its_name_and_by_its_arn(name: str) -> None:
+    found = executions.named(Client(), "arn", name)
+
+    assert found
+    assert (found.arn, found.order_id, found.correlation_id) == ("arn:mine", "o-1", "mine")
+
+
+def test_what_names_no_execution_finds_none() -> None:
+    assert executions.named(Client(), "arn", "nosuch") is None
