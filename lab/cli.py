@@ -431,7 +431,8 @@ def follow_executions(deployment: Deployment, correlation_ids: set[str], began: 
             show=lambda line: console.print(f"  {line}", markup=False),
             busy=lambda text: status.update(escape(text) or "waiting for executions"),
         )
-    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no execution yet"
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    summary = summary or f"No new execution, and `make trace PATTERN={deployment.pattern} ID=<id>` says why"
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
 
 
