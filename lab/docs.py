@@ -97,12 +97,14 @@ def observed(pattern: str, experiment: str) -> str:
 
 
 def interface(folder: Path) -> str:
-    """A module's inputs and outputs as tables."""
-    rows = ["| Input | Type | Default | Description |", "|---|---|---|---|"]
+    """A module's inputs, if it has any, and outputs as tables."""
+    rows = []
     for name, variable in _blocks(folder / "variables.tf", "variable"):
         default = f"`{json.dumps(_unquoted(variable['default']))}`" if "default" in variable else "required"
         rows.append(f"| `{name}` | `{_type(variable['type'])}` | {default} | {_text(variable['description'])} |")
-    rows += ["", "| Output | Description |", "|---|---|"]
+    if rows:
+        rows = ["| Input | Type | Default | Description |", "|---|---|---|---|", *rows, ""]
+    rows += ["| Output | Description |", "|---|---|"]
     rows += [
         f"| `{name}` | {_text(output['description'])} |" for name, output in _blocks(folder / "outputs.tf", "output")
     ]

@@ -28,9 +28,9 @@ if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part o
     CHECKS["tflint"] = ["tflint", "--recursive", f"--config={paths.ROOT / '.tflint.hcl'}"]
 
 
-def passes(command: list[str], folder: Path = paths.ROOT) -> None:
+def passes(command: list[str], folder: Path = paths.ROOT, workspace: str = "default") -> None:
     """Fails the test with the output of a command that fails."""
-    environment = {**os.environ, **terraform.automation("default")}
+    environment = {**os.environ, **terraform.automation(workspace)}
     done = subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
@@ -77,6 +77,10 @@ def test_terraform_validate(initialised: Path) -> None:
 )
 def test_terraform_test(initialised: Path) -> None:
     passes(["terraform", "test", "-no-color"], initialised)
+    for tests in sorted({file.parent for file in initialised.glob("tests/*/*.tftest.hcl")}):
+        # They are for one workspace, and their folder is named like it.
+        directory = f"-test-directory={tests.relative_to(initialised)}"
+        passes(["terraform", "test", directory, "-no-color"], initialised, workspace=tests.name)
 
 
 def test_checkov() -> None:

@@ -3,19 +3,14 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # Composed rather than read from the resources: a queue's policy names the queue itself, and the dead-letter
-  # queue's redrive allow policy names the queue that is created after it.
-  arn_prefix = join(":", [
+  suffix     = var.fifo ? ".fifo" : "" # SQS knows a FIFO queue by its name
+  queue_name = "${var.name}${local.suffix}"
+  # Composed rather than read from the resource: the queue's policy names the queue itself, and so does the redrive
+  # allow policy of the dead-letter queue, which is created before it.
+  queue_arn = join(":", [
     "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
-    data.aws_caller_identity.current.account_id,
+    data.aws_caller_identity.current.account_id, local.queue_name,
   ])
-  suffix    = var.fifo ? ".fifo" : "" # SQS knows a FIFO queue by its name
-  queue_arn = "${local.arn_prefix}:${var.name}${local.suffix}"
-  dlq_arn   = "${local.arn_prefix}:${var.name}-dlq${local.suffix}"
-
-  # SQS's longest retention, 14 days. A standard queue's message keeps its original enqueue time when it moves to
-  # the dead-letter queue (SQS-9), so that queue has to retain for longer than the source does.
-  dlq_retention_seconds = 1209600
 
   # A message may spend max_receive_count visibility timeouts here and moves at the next receive after that
   # (SQS-8). Whatever is older than that is not being retried: nobody is working it off.
@@ -36,14 +31,14 @@ locals {
 # The policy is part of the queue: each aws_sqs_queue_policy would add the provider's 25 s wait for attributes to
 # settle, after the queue's own.
 resource "aws_sqs_queue" "this" {
-  name                       = "${var.name}${local.suffix}"
+  name                       = local.queue_name
   fifo_queue                 = var.fifo
   visibility_timeout_seconds = var.visibility_timeout
-  message_retention_seconds  = 345600 # 4 days, SQS's default
+  message_retention_seconds  = 345600 # 4 days, SQS's default, and less than the dead-letter queue's 14 (SQS-9)
   sqs_managed_sse_enabled    = true
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dlq.arn
+    deadLetterTargetArn = module.dead_letter_queue.arn
     maxReceiveCount     = var.max_receive_count
   })
 
@@ -82,47 +77,13 @@ resource "aws_cloudwatch_metric_alarm" "age" {
 
 # Dead-letter queue
 
-resource "aws_sqs_queue" "dlq" {
-  name                      = "${var.name}-dlq${local.suffix}"
-  fifo_queue                = var.fifo # a FIFO queue's dead-letter queue has to be one too
-  message_retention_seconds = local.dlq_retention_seconds
-  sqs_managed_sse_enabled   = true
+module "dead_letter_queue" {
+  source = "../dead-letter-queue"
 
-  # Inline for the same reason as the policy. Only this module's queue may use it as its dead-letter queue.
-  redrive_allow_policy = jsonencode({
-    redrivePermission = "byQueue"
-    sourceQueueArns   = [local.queue_arn]
-  })
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid    = "DenyPlaintext"
-      Effect = "Deny"
-      # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
-      Principal = "*"
-      Action    = "sqs:*"
-      Resource  = local.dlq_arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "dlq_depth" {
+  name              = "${var.name}-dlq"
+  fifo              = var.fifo # a FIFO queue's dead-letter queue has to be one too
+  source_queue_arns = [local.queue_arn]
   alarm_name        = "${var.name}-dlq-depth"
-  alarm_description = "Messages of ${var.name} used up their retries and wait in ${aws_sqs_queue.dlq.name}: fix, then redrive."
-
-  namespace   = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
-  dimensions  = { QueueName = aws_sqs_queue.dlq.name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  alarm_description = "Messages of ${var.name} used up their retries and wait in ${var.name}-dlq${local.suffix}: fix, then redrive."
+  alarm_topic_arns  = var.alarm_topic_arns
 }

@@ -19,17 +19,17 @@ output "arn" {
 
 output "dlq_name" {
   description = "Name of the dead-letter queue."
-  value       = aws_sqs_queue.dlq.name
+  value       = module.dead_letter_queue.name
 }
 
 output "dlq_url" {
   description = "URL of the dead-letter queue."
-  value       = aws_sqs_queue.dlq.url
+  value       = module.dead_letter_queue.url
 }
 
 output "dlq_arn" {
   description = "ARN of the dead-letter queue."
-  value       = aws_sqs_queue.dlq.arn
+  value       = module.dead_letter_queue.arn
 }
 
 # Alarms
@@ -37,7 +37,7 @@ output "dlq_arn" {
 output "alarms" {
   description = "Names of the alarms: dlq_depth (dead-letter queue not empty) and age (oldest message older than its retries)."
   value = {
-    dlq_depth = aws_cloudwatch_metric_alarm.dlq_depth.alarm_name
+    dlq_depth = module.dead_letter_queue.alarm
     age       = aws_cloudwatch_metric_alarm.age.alarm_name
   }
 }

@@ -1,27 +1,10 @@
 # producer -> topic -> subscription (filter) -> queue -> consumer, for each of billing, shipping and analytics
 
-data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
-data "aws_caller_identity" "current" {
-  lifecycle {
-    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
-    # nothing that it knows, and create everything again.
-    postcondition {
-      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
-        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
-      EOT
-    }
-    postcondition {
-      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
-        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
-      EOT
-    }
-  }
+# Fails the plan when the credentials' account does not fit the workspace.
+module "account" {
+  source = "../../modules/account"
 }
 
 locals {
@@ -39,14 +22,6 @@ locals {
       filter_policy_scope = "MessageBody"
     }
   }
-
-  undelivered = { for consumer in keys(local.consumers) : consumer => {
-    name = "${var.name}-${consumer}-undelivered"
-    arn = join(":", [
-      "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
-      data.aws_caller_identity.current.account_id, "${var.name}-${consumer}-undelivered",
-    ])
-  } }
 
   layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
   layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
@@ -118,59 +93,17 @@ resource "aws_sns_topic_subscription" "consumer" {
   filter_policy_scope  = each.value.filter_policy_scope
 
   # A queue that is gone, or whose policy refuses, is not tried again (SNS-3): without this the message is lost.
-  redrive_policy = jsonencode({ deadLetterTargetArn = aws_sqs_queue.undelivered[each.key].arn })
+  redrive_policy = jsonencode({ deadLetterTargetArn = module.undelivered[each.key].arn })
 }
 
-resource "aws_sqs_queue" "undelivered" {
-  for_each = local.undelivered
-
-  name                      = each.value.name
-  message_retention_seconds = 1209600 # 14 days, the longest that SQS allows
-  sqs_managed_sse_enabled   = true
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "AllowTopic"
-        Effect    = "Allow"
-        Principal = { Service = "sns.amazonaws.com" }
-        Action    = "sqs:SendMessage"
-        Resource  = each.value.arn
-        Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.orders.arn } }
-      },
-      {
-        Sid    = "DenyPlaintext"
-        Effect = "Deny"
-        # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
-        Principal = "*"
-        Action    = "sqs:*"
-        Resource  = each.value.arn
-        Condition = { Bool = { "aws:SecureTransport" = "false" } }
-      },
-    ]
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "undelivered" {
+module "undelivered" {
+  source   = "../../modules/dead-letter-queue"
   for_each = local.consumers
 
-  alarm_name        = "${var.name}-${each.key}-undelivered"
-  alarm_description = "Orders could not be delivered to ${each.key}'s queue and wait in ${aws_sqs_queue.undelivered[each.key].name}."
-
-  namespace   = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
-  dimensions  = { QueueName = aws_sqs_queue.undelivered[each.key].name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  name              = "${var.name}-${each.key}-undelivered"
+  sender_topic_arns = [aws_sns_topic.orders.arn]
+  alarm_description = "Orders could not be delivered to ${each.key}'s queue and wait in ${var.name}-${each.key}-undelivered."
+  alarm_topic_arns  = var.alarm_topic_arns
 }
 
 # Queues
@@ -227,7 +160,7 @@ resource "aws_cloudwatch_dashboard" "this" {
           title = "messages in the queue and its dead-letter queues"
           stat  = "Maximum"
           metrics = [
-            for queue in [module.queue[consumer].name, module.queue[consumer].dlq_name, local.undelivered[consumer].name] :
+            for queue in [module.queue[consumer].name, module.queue[consumer].dlq_name, module.undelivered[consumer].name] :
             ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
           ]
         },

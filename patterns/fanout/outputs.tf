@@ -29,13 +29,13 @@ output "consumers" {
     queue_arn        = module.queue[consumer].arn
     dlq_url          = module.queue[consumer].dlq_url
     dlq_arn          = module.queue[consumer].dlq_arn
-    undelivered_url  = aws_sqs_queue.undelivered[consumer].url
-    undelivered_arn  = aws_sqs_queue.undelivered[consumer].arn
+    undelivered_url  = module.undelivered[consumer].url
+    undelivered_arn  = module.undelivered[consumer].arn
     subscription_arn = aws_sns_topic_subscription.consumer[consumer].arn
     mapping_id       = module.consumer[consumer].mapping_id
     log_group        = module.consumer[consumer].log_group
     alarms = merge(module.queue[consumer].alarms, module.consumer[consumer].alarms, {
-      undelivered = aws_cloudwatch_metric_alarm.undelivered[consumer].alarm_name
+      undelivered = module.undelivered[consumer].alarm
     })
   } }
 }

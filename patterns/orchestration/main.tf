@@ -1,29 +1,12 @@
 # producer -> orders queue -> starter -> state machine -> stock, payments, warehouse; what cannot be undone -> parked
 
+data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
-data "aws_caller_identity" "current" {
-  lifecycle {
-    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
-    # nothing that it knows, and create everything again.
-    postcondition {
-      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
-        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
-      EOT
-    }
-    postcondition {
-      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
-        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
-      EOT
-    }
-  }
+# Fails the plan when the credentials' account does not fit the workspace.
+module "account" {
+  source = "../../modules/account"
 }
-
-data "aws_partition" "current" {}
 
 locals {
   layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
@@ -135,7 +118,7 @@ resource "aws_sfn_state_machine" "this" {
     payments_function   = module.payments.arn
     customers_topic     = aws_sns_topic.customers.arn
     warehouse_queue     = module.warehouse_queue.url
-    parked_queue        = aws_sqs_queue.parked.url
+    parked_queue        = module.parked.url
     event_bus           = aws_cloudwatch_event_bus.this.name
     map_concurrency     = var.map_concurrency
     task_timeout        = var.task_timeout
@@ -174,7 +157,7 @@ resource "aws_iam_role" "state_machine" {
       Effect    = "Allow"
       Principal = { Service = "states.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+      Condition = { StringEquals = { "aws:SourceAccount" = module.account.account_id } }
     }]
   })
 }
@@ -203,7 +186,7 @@ resource "aws_iam_role_policy" "state_machine" {
           Sid      = "AskTheWarehouseAndPark"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage"]
-          Resource = [module.warehouse_queue.arn, local.parked_queue_arn]
+          Resource = [module.warehouse_queue.arn, module.parked.arn]
         },
         {
           Sid      = "NotifyCustomers"
@@ -385,50 +368,13 @@ resource "aws_cloudwatch_event_bus" "this" {
 
 # Parked compensations
 
-locals {
-  # Composed rather than read from the queue, whose policy names the queue itself.
-  parked_queue_arn = join(":", [
-    "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
-    data.aws_caller_identity.current.account_id, "${var.name}-parked",
-  ])
-}
+module "parked" {
+  source = "../../modules/dead-letter-queue"
 
-resource "aws_sqs_queue" "parked" {
-  name                      = "${var.name}-parked"
-  message_retention_seconds = 1209600 # 14 days, the longest that SQS allows
-  sqs_managed_sse_enabled   = true
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid    = "DenyPlaintext"
-      Effect = "Deny"
-      # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
-      Principal = "*"
-      Action    = "sqs:*"
-      Resource  = local.parked_queue_arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "parked" {
+  name              = "${var.name}-parked"
   alarm_name        = "${var.name}-compensation-failed"
-  alarm_description = "What could not be undone waits for a person in ${aws_sqs_queue.parked.name}."
-
-  namespace   = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
-  dimensions  = { QueueName = aws_sqs_queue.parked.name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  alarm_description = "What could not be undone waits for a person in ${var.name}-parked."
+  alarm_topic_arns  = var.alarm_topic_arns
 }
 
 # Stores: the stock of each article, and all that is recorded of an order (the order itself, its lines, payment, picking
@@ -514,7 +460,7 @@ resource "aws_cloudwatch_dashboard" "this" {
         stat  = "Maximum"
         metrics = [for queue in [
           module.orders_queue.name, module.warehouse_queue.name, module.orders_queue.dlq_name,
-          module.warehouse_queue.dlq_name, aws_sqs_queue.parked.name,
+          module.warehouse_queue.dlq_name, module.parked.name,
           ] : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
         ]
       },

@@ -35,13 +35,13 @@ output "orders" {
     orders_table      = aws_dynamodb_table.orders.name
     stock_table       = aws_dynamodb_table.stock.name
     dlq_urls          = { orders = module.orders_queue.dlq_url, warehouse = module.warehouse_queue.dlq_url }
-    parked_url        = aws_sqs_queue.parked.url
+    parked_url        = module.parked.url
     customers_topic   = aws_sns_topic.customers.arn
     starter_mapping   = module.starter.mapping_id
     warehouse_mapping = module.warehouse.mapping_id
     alarms = {
       state_machine       = { for what, alarm in aws_cloudwatch_metric_alarm.state_machine : what => alarm.alarm_name }
-      compensation_failed = aws_cloudwatch_metric_alarm.parked.alarm_name
+      compensation_failed = module.parked.alarm
       orders_queue        = module.orders_queue.alarms
       warehouse_queue     = module.warehouse_queue.alarms
       starter             = module.starter.alarms

@@ -1,27 +1,10 @@
 # uploads (bucket) -> ingest -> work (queue) -> worker; on failure: ingest -> failed (queue) -> replayer -> ingest
 
-data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
-data "aws_caller_identity" "current" {
-  lifecycle {
-    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
-    # nothing that it knows, and create everything again.
-    postcondition {
-      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
-        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
-      EOT
-    }
-    postcondition {
-      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
-        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
-      EOT
-    }
-  }
+# Fails the plan when the credentials' account does not fit the workspace.
+module "account" {
+  source = "../../modules/account"
 }
 
 locals {
@@ -29,11 +12,6 @@ locals {
 
   prefix         = "incoming/" # all that the notification, the uploader and ingest are concerned with
   replay_seconds = 60          # how long one replay may take
-  # Composed rather than read from the queue, whose own policy names it.
-  failed_arn = join(":", [
-    "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
-    data.aws_caller_identity.current.account_id, "${var.name}-failed",
-  ])
 }
 
 # Layers
@@ -62,7 +40,7 @@ module "fault_injection" {
 module "uploads" {
   source = "../../modules/bucket"
 
-  name            = "${var.name}-uploads-${data.aws_caller_identity.current.account_id}"
+  name            = "${var.name}-uploads-${module.account.account_id}"
   force_destroy   = var.force_destroy
   expiration_days = var.retention_days
   noncurrent_days = var.retention_days
@@ -72,7 +50,7 @@ module "uploads" {
 module "quarantine" {
   source = "../../modules/bucket"
 
-  name            = "${var.name}-quarantine-${data.aws_caller_identity.current.account_id}"
+  name            = "${var.name}-quarantine-${module.account.account_id}"
   force_destroy   = var.force_destroy
   expiration_days = var.retention_days
   noncurrent_days = var.retention_days
@@ -124,7 +102,7 @@ resource "aws_lambda_permission" "uploads" {
   action         = "lambda:InvokeFunction"
   principal      = "s3.amazonaws.com"
   source_arn     = module.uploads.arn
-  source_account = data.aws_caller_identity.current.account_id # a bucket's ARN names no account, and its name can be reused
+  source_account = module.account.account_id # a bucket's ARN names no account, and its name can be reused
 }
 
 # Ingest
@@ -146,7 +124,7 @@ module "ingest" {
     MAX_OBJECT_BYTES  = var.max_object_bytes
   }
   asynchronous = {
-    on_failure_queue_arn   = aws_sqs_queue.failed.arn
+    on_failure_queue_arn   = module.failed.arn
     maximum_retry_attempts = var.max_retry_attempts
     maximum_event_age      = var.max_event_age
   }
@@ -253,43 +231,13 @@ module "worker" {
 
 # Failed events: ingest's on-failure destination
 
-resource "aws_sqs_queue" "failed" {
-  name                       = "${var.name}-failed"
-  visibility_timeout_seconds = 2 * local.replay_seconds # longer than a replay, so that it meets each record once
-  message_retention_seconds  = 1209600                  # 14 days, the longest that SQS allows
-  sqs_managed_sse_enabled    = true
+module "failed" {
+  source = "../../modules/dead-letter-queue"
 
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid    = "DenyPlaintext"
-      Effect = "Deny"
-      # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
-      Principal = "*"
-      Action    = "sqs:*"
-      Resource  = local.failed_arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "failed" {
-  alarm_name        = "${var.name}-failed"
-  alarm_description = "Events that ingest could not process wait in ${aws_sqs_queue.failed.name}: find the cause in their records, then replay."
-
-  namespace   = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
-  dimensions  = { QueueName = aws_sqs_queue.failed.name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  name               = "${var.name}-failed"
+  visibility_timeout = 2 * local.replay_seconds # longer than a replay, so that it meets each record once
+  alarm_description  = "Events that ingest could not process wait in ${var.name}-failed: find the cause in their records, then replay."
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 module "replayer" {
@@ -303,14 +251,14 @@ module "replayer" {
   architecture      = var.architecture
   timeout           = local.replay_seconds
   environment = {
-    QUEUE_URL     = aws_sqs_queue.failed.url
+    QUEUE_URL     = module.failed.url
     FUNCTION_NAME = module.ingest.name
   }
   policy_statements = [
     {
       sid       = "TakeFailedEvents"
       actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
-      resources = [aws_sqs_queue.failed.arn]
+      resources = [module.failed.arn]
     },
     {
       sid       = "InvokeIngest"
@@ -349,7 +297,7 @@ resource "aws_cloudwatch_dashboard" "this" {
       {
         title = "events waiting to be replayed, work items waiting and dead-lettered"
         stat  = "Maximum"
-        metrics = [for queue in [aws_sqs_queue.failed.name, module.work.name, module.work.dlq_name] :
+        metrics = [for queue in [module.failed.name, module.work.name, module.work.dlq_name] :
           ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
         ]
       },

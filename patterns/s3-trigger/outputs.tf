@@ -34,12 +34,12 @@ output "uploads" {
     quarantine       = module.quarantine.name
     quarantine_arn   = module.quarantine.arn
     manifest         = aws_dynamodb_table.manifest.name
-    failed_queue_url = aws_sqs_queue.failed.url
+    failed_queue_url = module.failed.url
     worker_mapping   = module.worker.mapping_id
     work_queue_url   = module.work.url
     work_dlq_url     = module.work.dlq_url
     alarms = merge(module.ingest.alarms, {
-      failed      = aws_cloudwatch_metric_alarm.failed.alarm_name
+      failed      = module.failed.alarm
       quarantined = aws_cloudwatch_metric_alarm.quarantined.alarm_name
     })
   }

@@ -1,27 +1,10 @@
 # writer -> orders (table) -> stream -> auditor -> audit trail (table); what the auditor gives up on -> queue -> redriver
 
-data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
-data "aws_caller_identity" "current" {
-  lifecycle {
-    # Emulators answer with account 000000000000. State of an emulator applied to AWS, or the reverse, would find
-    # nothing that it knows, and create everything again.
-    postcondition {
-      condition     = !can(regex("^(local|endpoint)", terraform.workspace)) || self.account_id == "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for an emulator (account 000000000000), but the credentials are of account ${self.account_id}.
-        Nothing was changed. Point AWS_ENDPOINT_URL at the emulator: eval "$(make -s env)", or use the workspace of AWS: terraform workspace select aws.
-      EOT
-    }
-    postcondition {
-      condition     = !startswith(terraform.workspace, "aws") || self.account_id != "000000000000"
-      error_message = <<-EOT
-        Workspace ${terraform.workspace} is for AWS, but an emulator answers (account 000000000000).
-        Nothing was changed. Unset AWS_ENDPOINT_URL and use the credentials of your account, or use the emulator's workspace: terraform workspace select local.
-      EOT
-    }
-  }
+# Fails the plan when the credentials' account does not fit the workspace.
+module "account" {
+  source = "../../modules/account"
 }
 
 locals {
@@ -29,14 +12,6 @@ locals {
   layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
   fault_injection = one(module.fault_injection[*].fault_injection)
 
-  # Composed rather than read from the resource: the queue's policy names the queue itself.
-  discarded = {
-    name = "${var.name}-discarded"
-    arn = join(":", [
-      "arn", data.aws_partition.current.partition, "sqs", data.aws_region.current.id,
-      data.aws_caller_identity.current.account_id, "${var.name}-discarded",
-    ])
-  }
   redrive_timeout = 300 # seconds
 }
 
@@ -127,7 +102,7 @@ module "auditor" {
     maximum_retry_attempts = var.maximum_retry_attempts
     maximum_record_age     = var.maximum_record_age
     maximum_iterator_age   = var.maximum_iterator_age
-    discarded_queue_arn    = aws_sqs_queue.discarded.arn
+    discarded_queue_arn    = module.discarded.arn
   }
   environment = {
     AUDIT_TABLE = aws_dynamodb_table.audit.name
@@ -192,43 +167,13 @@ resource "aws_dynamodb_table" "heads" {
 
 # What the auditor gave up on
 
-resource "aws_sqs_queue" "discarded" {
-  name                       = local.discarded.name
-  visibility_timeout_seconds = local.redrive_timeout # a message that cannot be replayed is tried once per re-drive
-  message_retention_seconds  = 1209600               # 14 days, the longest that SQS allows; the records live for one
-  sqs_managed_sse_enabled    = true
+module "discarded" {
+  source = "../../modules/dead-letter-queue"
 
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid    = "DenyPlaintext"
-      Effect = "Deny"
-      # "*" on purpose: a Deny that leaves out a principal or an action does not hold for it.
-      Principal = "*"
-      Action    = "sqs:*"
-      Resource  = local.discarded.arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "discarded" {
-  alarm_name        = "${var.name}-discarded"
-  alarm_description = "Changes are missing from the audit trail: fix what ${aws_sqs_queue.discarded.name} tells of, and re-drive before they are 24 hours old."
-
-  namespace   = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
-  dimensions  = { QueueName = aws_sqs_queue.discarded.name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # SQS sends nothing for a queue that was idle for six hours
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  name               = "${var.name}-discarded"
+  visibility_timeout = local.redrive_timeout # a message that cannot be replayed is tried once per re-drive
+  alarm_description  = "Changes are missing from the audit trail: fix what ${var.name}-discarded tells of, and re-drive before they are 24 hours old."
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 module "redriver" {
@@ -243,13 +188,13 @@ module "redriver" {
   timeout           = local.redrive_timeout
   environment = {
     AUDITOR             = module.auditor.name
-    DISCARDED_QUEUE_URL = aws_sqs_queue.discarded.url
+    DISCARDED_QUEUE_URL = module.discarded.url
   }
   policy_statements = [
     {
       sid       = "TakeDiscarded"
       actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
-      resources = [aws_sqs_queue.discarded.arn]
+      resources = [module.discarded.arn]
     },
     {
       sid       = "ReadStream"
@@ -319,7 +264,7 @@ resource "aws_cloudwatch_dashboard" "this" {
       {
         title   = "discarded batches that wait for a re-drive"
         stat    = "Maximum"
-        metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.discarded.name]]
+        metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.discarded.name]]
       },
       {
         title   = "errors and throttles of the auditor"

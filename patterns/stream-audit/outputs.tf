@@ -32,8 +32,8 @@ output "audit" {
     orders_table        = aws_dynamodb_table.orders.name
     audit_table         = aws_dynamodb_table.audit.name
     heads_table         = aws_dynamodb_table.heads.name
-    discarded_queue_url = aws_sqs_queue.discarded.url
-    alarms              = merge(module.auditor.alarms, { discarded = aws_cloudwatch_metric_alarm.discarded.alarm_name })
+    discarded_queue_url = module.discarded.url
+    alarms              = merge(module.auditor.alarms, { discarded = module.discarded.alarm })
   }
 }
 

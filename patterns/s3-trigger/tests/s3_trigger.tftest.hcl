@@ -70,18 +70,6 @@ run "uploads_trigger_ingest_by_prefix_and_suffix_and_failed_events_are_kept" {
   }
 }
 
-run "a_replay_meets_each_record_once" {
-  assert {
-    condition     = aws_sqs_queue.failed.visibility_timeout_seconds > local.replay_seconds
-    error_message = "A record comes back after ${aws_sqs_queue.failed.visibility_timeout_seconds} s, while a replay may take ${local.replay_seconds} s."
-  }
-
-  assert {
-    condition     = jsondecode(aws_sqs_queue.failed.policy).Statement[0].Resource == "arn:aws:sqs:eu-west-1:111122223333:shop-failed"
-    error_message = "The queue's policy is about another queue: ${aws_sqs_queue.failed.policy}"
-  }
-}
-
 run "the_longest_name_fits_into_those_of_the_buckets" {
   command = plan
 

@@ -1,0 +1,26 @@
+mock_provider "aws" {}
+
+run "refuses_the_account_of_an_emulator" {
+  command = plan
+
+  override_data {
+    target = data.aws_caller_identity.this
+    values = { account_id = "000000000000" }
+  }
+
+  expect_failures = [data.aws_caller_identity.this]
+}
+
+run "takes_any_other_account" {
+  command = plan
+
+  override_data {
+    target = data.aws_caller_identity.this
+    values = { account_id = "111122223333" }
+  }
+
+  assert {
+    condition     = output.account_id == "111122223333"
+    error_message = "Account: ${output.account_id}"
+  }
+}

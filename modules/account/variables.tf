@@ -1,0 +1,1 @@
+# None: workspace and credentials are Terraform's own.
