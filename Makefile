@@ -65,7 +65,7 @@ destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [C
 test: setup  ## run the experiments of a pattern, or without PATTERN every test there is: [PATTERN=] [KEEP=1]
 	$(LAB) test
 
-lint: setup  ## ruff, mypy, terraform fmt/validate/test, checkov, cfn-lint on state machines, tflint
+lint: setup  ## ruff, mypy, terraform fmt and test, checkov, cfn-lint on state machines, tflint
 	$(LAB) lint
 
 docs: setup  ## write the generated parts of the READMEs from code and evidence

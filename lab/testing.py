@@ -11,7 +11,7 @@ from lab.experiment import KEPT
 from lab.targets import Target
 
 # Each pattern's experiments are one worker's, and wait most of the time; these are for all other tests.
-OTHER_WORKERS = 3
+OTHER_WORKERS = 2
 IN_ORDER = ["--dist", "loadgroup", "--no-loadscope-reorder"]  # each group is one worker's; the first tests start first
 
 

@@ -172,7 +172,7 @@ def running(folder: Path, *options: str) -> Iterator[Instance]:
         )
     instance = Instance(process, port, folder)
     try:
-        wait_until(instance.healthy)
+        wait_until(instance.healthy, seconds=60)
         yield instance
     finally:
         if process.poll() is None:

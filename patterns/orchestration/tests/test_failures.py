@@ -421,8 +421,9 @@ def test_what_the_other_branch_did_is_undone_and_what_it_still_does_is_refused(
     """The state fails and its branches are stopped, but a function that was invoked runs on. A finished charge is
     refunded; a charge that comes after its refund is refused."""
     # given the customers' topic is gone, and the card of one order is slow
-    slow = FUNCTION_TIMEOUT - 1.5
+    slow = 9.0
     with (
+        faults.function_changed(shop.deployment, shop.functions["payments"], Timeout=12),
         faults.topic_deleted(shop.deployment, shop.out["customers_topic"]),
         shop.fault("payments", "latency", shop.task(2, "charge"), at="dynamodb.PutItem", seconds=slow),
     ):

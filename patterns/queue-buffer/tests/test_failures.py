@@ -170,7 +170,9 @@ def test_a_burst_waits_and_the_downstream_sees_two_at_a_time(buffer: Buffer, exp
         experiment.note("depth", messages=depths[-1])
         return sent.done() and depths[-1] == 0
 
-    with buffer.slow_downstream(0.03), ThreadPoolExecutor(1) as thread:
+    # and time enough for a batch on a machine that is busy with something else
+    unhurried = faults.function_changed(buffer.deployment, buffer.consumer["function"], Timeout=10)
+    with unhurried, buffer.visibility_timeout(60), buffer.slow_downstream(0.03), ThreadPoolExecutor(1) as thread:
         # when 500 orders are sent at once
         began = experiment.elapsed
         sent = thread.submit(buffer.publish_many, 500)
