@@ -23,6 +23,7 @@ from lab.deployment import Deployment, deployed, in_workspace
 from lab.journeys import log_line
 
 PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
+BACKGROUND = 10  # the niceness of what runs beside experiments
 KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps, with its variables
 
 
@@ -263,6 +264,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 reason = f"{gap.id} ({gap.version}): {gap.instead}"
                 vain = pytest.fail.Exception  # a condition that never came true; any other error is still one
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True, raises=vain))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In a parallel run other tests, and what they start, get the CPU time that experiments leave.
+
+    Experiments race the clock: a function that is slow is ended, and a message that it holds comes back. A worker that
+    is through with its experiments, which are first, has no more.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.get_closest_marker("experiment"):
+        os.nice(max(0, BACKGROUND - os.nice(0)))
 
 
 @pytest.hookimpl(wrapper=True)

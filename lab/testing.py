@@ -28,7 +28,7 @@ def run_tests(pattern: str, target: Target) -> int:
         os.environ["LOCALSTACK_HOST_PYTHON"] = str(lab.python)
         os.environ["LOCALSTACK_HOST_FUNCTION_PYTHON"] = str(lab.function_python)
         workers = len(patterns()) + OTHER_WORKERS
-        arguments = ["patterns", "localstack-host/tests", "tests", "-n", str(workers), *IN_ORDER]
+        arguments = ["patterns", "tests", "localstack-host/tests", "-n", str(workers), *IN_ORDER]
     before = set(deployed(target.name))
     os.environ["TARGET"] = target.name
     try:

@@ -29,13 +29,10 @@ if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part o
 
 
 def passes(command: list[str], folder: Path = paths.ROOT, workspace: str = "default") -> None:
-    """Fails the test with the output of a command that fails.
-
-    It is nice to the experiments that run at the same time: they have deadlines, and a static check has none.
-    """
+    """Fails the test with the output of a command that fails."""
     environment = {**os.environ, **terraform.automation(workspace)}
     done = subprocess.run(
-        ["nice", *command], cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)

@@ -7,23 +7,40 @@ from pathlib import Path
 
 from lab import paths, testing
 
+NICENESS = """  # of each worker: its own is that of whoever runs this test
+import os
+
+level = 0
+
+def nice(increment):
+    global level
+    level += increment
+    return level
+
+os.nice = nice
+"""
 EXPERIMENTS = """
+import os
 import pytest
 
 @pytest.mark.experiment("SQS-1", failure="")
 @pytest.mark.parametrize("number", range(6))
-def test_a_failure(number): ...
+def test_a_failure(number):
+    assert os.nice(0) == 0
 """
 OTHERS = """
+import os
 import pytest
 
 @pytest.mark.parametrize("number", range(20))
-def test_a_function(number): ...
+def test_a_function(number):
+    assert os.nice(0) > 0
 """
 
 
-def test_experiments_start_first_and_those_of_a_pattern_are_one_workers(tmp_path: Path) -> None:
+def test_experiments_start_first_those_of_a_pattern_are_one_workers_and_others_are_nice(tmp_path: Path) -> None:
     patterns = ("fanout", "orchestration")
+    (tmp_path / "conftest.py").write_text(NICENESS)
     for pattern in patterns:
         folder = tmp_path / "patterns" / pattern / "tests"
         folder.mkdir(parents=True)
