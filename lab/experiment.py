@@ -22,6 +22,10 @@ from lab.console import console, step
 from lab.deployment import Deployment, deployed, in_workspace
 from lab.journeys import log_line
 
+# Upper bounds in seconds, for a machine that does much else at the same time.
+SOON = 40.0  # a delivery, with cold starts; an alarm that fires
+ALARM_CLEARS = 150.0  # a period of 60 s has to pass without a bad value
+
 PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
 BACKGROUND = 10  # the niceness of what runs beside experiments
 KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps, with its variables

@@ -3,20 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
 
 from lab import faults
-from lab.experiment import Experiment
+from lab.experiment import ALARM_CLEARS, SOON, Experiment
 
 # Compressed times: with the defaults (60 s, 5 receives) a poison message takes five minutes to be dead-lettered.
-VARIABLES = {"function_timeout": "1", "visibility_timeout": "6", "max_receive_count": "3"}
+VARIABLES = {"function_timeout": "5", "visibility_timeout": "30", "max_receive_count": "3"}
 RECEIVES = int(VARIABLES["max_receive_count"])
-SOON = 20.0  # seconds: a delivery, with a cold start
-DEAD_LETTERED = (RECEIVES + 2) * float(VARIABLES["visibility_timeout"]) + SOON  # seconds, at the latest
-ALARM_CLEARS = 150.0  # seconds: a period of 60 s has to pass without a bad value
+# The queues' visibility timeout is lowered further while an experiment runs: longer than a function can run, and
+# shorter than six times that, which creating a queue refuses.
+RETRY_SECONDS = 6
+DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
 CONSUMERS = ("billing", "shipping", "analytics")
 
 DEAR_AND_PHYSICAL = {"amount": 250.0, "goods": ["physical", "digital"]}  # reaches every consumer
@@ -102,12 +103,16 @@ class Fanout:
 
 @pytest.fixture
 def fanout(experiment: Experiment) -> Iterator[Fanout]:
-    """The pattern, with empty dead-letter queues before and after."""
+    """The pattern with fast retries, and with empty queues afterwards."""
     pattern = Fanout(experiment)
-    yield pattern
-    for consumer in CONSUMERS:
-        for queue in ("queue_url", "dlq_url", "undelivered_url"):
-            experiment.take(pattern.consumers[consumer][queue])
+    with ExitStack() as lowered:
+        for consumer in CONSUMERS:
+            url = pattern.consumers[consumer]["queue_url"]
+            lowered.enter_context(faults.visibility_timeout(pattern.deployment, url, RETRY_SECONDS))
+        yield pattern
+        for consumer in CONSUMERS:
+            for queue in ("queue_url", "dlq_url", "undelivered_url"):
+                experiment.take(pattern.consumers[consumer][queue])
 
 
 @pytest.mark.experiment("SNS-1", failure="None: one order is published")

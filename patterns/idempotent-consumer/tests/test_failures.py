@@ -17,7 +17,7 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from lab import faults
-from lab.experiment import Experiment
+from lab.experiment import SOON, Experiment
 
 # Compressed: with the defaults (10 s, 60 s, 5 receives) a delivery that died is repeated after a minute.
 VARIABLES = {
@@ -28,9 +28,8 @@ VARIABLES = {
 }
 RECEIVES = int(VARIABLES["max_receive_count"])
 TIMEOUT = float(VARIABLES["function_timeout"])  # seconds
-RETURNS = 5  # seconds: the queue's visibility timeout while experiments run; still longer than a function can
-SOON = 20.0  # seconds: a delivery, with a cold start
-DEAD_LETTERED = (RECEIVES + 2) * RETURNS + SOON  # seconds, at the latest
+RETRY_SECONDS = 5  # seconds: the queue's visibility timeout while experiments run; still longer than a function can
+DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
 
 # Calls of the consumer: what it does to the payment's key, and the payment itself.
 LOCK, PAY, STORE = "PutItem", "TransactWriteItems", "UpdateItem"
@@ -138,7 +137,7 @@ class Payments:
 def payments(experiment: Experiment) -> Iterator[Payments]:
     """The pattern with short visibility, and with empty queues before and after."""
     pattern = Payments(experiment)
-    with pattern.visible_again_after(RETURNS):
+    with pattern.visible_again_after(RETRY_SECONDS):
         yield pattern
         for queue in ("queue_url", "dlq_url"):
             experiment.take(pattern.out[queue])

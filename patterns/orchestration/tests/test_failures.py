@@ -16,7 +16,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from lab import asl, executions, faults, paths
 from lab.executions import Row
-from lab.experiment import Experiment
+from lab.experiment import SOON, Experiment
 
 # Compressed: with the defaults a silent warehouse is given up after a minute, and retries wait 2, 4 and 8 s.
 VARIABLES = {
@@ -36,7 +36,6 @@ TASK_TIMEOUT = float(VARIABLES["task_timeout"])  # seconds
 HEARTBEAT = float(VARIABLES["warehouse_heartbeat"])  # seconds
 RETRIES = int(VARIABLES["retry_attempts"])
 RETURNS = 8  # seconds: the queues' visibility timeout while experiments run; longer than the heartbeat
-SOON = 30.0  # seconds: an order without any failure, with cold starts
 ENDED = 60.0  # seconds: an order with retries, a silent warehouse and compensations
 
 DEFINITION = asl.definition(paths.PATTERNS / "orchestration/statemachine/order.asl.json")
