@@ -70,7 +70,7 @@ variable "environment" {
 }
 
 variable "fault_injection" {
-  description = "The fault_injection output of the fault-injection module: the function then runs behind the fault layer. null runs it bare."
+  description = "The fault_injection output of the layers module: the function then runs behind the fault layer. null runs it bare."
   type = object({
     layer_arn      = string
     parameter_name = string

@@ -22,31 +22,17 @@ locals {
       filter_policy_scope = "MessageBody"
     }
   }
-
-  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
-  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
-  fault_injection = one(module.fault_injection[*].fault_injection)
 }
 
 # Layers
 
-resource "aws_lambda_layer_version" "this" {
-  for_each = toset(local.layers)
+module "layers" {
+  source = "../../modules/layers"
 
-  layer_name               = "${var.name}-${each.key}"
-  filename                 = "${var.build_dir}/layers/${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = [var.architecture]
-}
-
-module "fault_injection" {
-  source = "../../modules/fault-injection"
-  count  = var.fault_injection ? 1 : 0
-
-  name         = var.name
-  package      = "${var.build_dir}/layers/fault_injection.zip"
-  architecture = var.architecture
+  name            = var.name
+  folder          = "${var.build_dir}/layers"
+  architecture    = var.architecture
+  fault_injection = var.fault_injection
 }
 
 # Producer
@@ -58,7 +44,7 @@ module "producer" {
   service           = "producer"
   metrics_namespace = var.name
   package           = "${var.build_dir}/fanout/producer.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = 30
   environment       = { TOPIC_ARN = aws_sns_topic.orders.arn }
@@ -67,7 +53,7 @@ module "producer" {
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.orders.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -130,11 +116,11 @@ module "consumer" {
   service            = each.key
   metrics_namespace  = var.name
   package            = "${var.build_dir}/fanout/${each.key}.zip"
-  layers             = local.layer_arns
+  layers             = module.layers.arns
   architecture       = var.architecture
   timeout            = var.function_timeout
   event_source       = { queue_arn = module.queue[each.key].arn }
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }

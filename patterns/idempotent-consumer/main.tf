@@ -7,31 +7,15 @@ module "account" {
   source = "../../modules/account"
 }
 
-locals {
-  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
-  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
-  fault_injection = one(module.fault_injection[*].fault_injection)
-}
-
 # Layers
 
-resource "aws_lambda_layer_version" "this" {
-  for_each = toset(local.layers)
+module "layers" {
+  source = "../../modules/layers"
 
-  layer_name               = "${var.name}-${each.key}"
-  filename                 = "${var.build_dir}/layers/${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = [var.architecture]
-}
-
-module "fault_injection" {
-  source = "../../modules/fault-injection"
-  count  = var.fault_injection ? 1 : 0
-
-  name         = var.name
-  package      = "${var.build_dir}/layers/fault_injection.zip"
-  architecture = var.architecture
+  name            = var.name
+  folder          = "${var.build_dir}/layers"
+  architecture    = var.architecture
+  fault_injection = var.fault_injection
 }
 
 # Producer
@@ -43,7 +27,7 @@ module "producer" {
   service           = "producer"
   metrics_namespace = var.name
   package           = "${var.build_dir}/idempotent-consumer/producer.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = 30
   environment       = { QUEUE_URL = module.queue.url }
@@ -52,7 +36,7 @@ module "producer" {
     actions   = ["sqs:SendMessage"]
     resources = [module.queue.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -78,7 +62,7 @@ module "payments" {
   service           = "payments"
   metrics_namespace = var.name
   package           = "${var.build_dir}/idempotent-consumer/payments.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   event_source      = { queue_arn = module.queue.arn }
@@ -102,7 +86,7 @@ module "payments" {
       resources = [aws_dynamodb_table.ledger.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }

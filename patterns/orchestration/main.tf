@@ -8,31 +8,15 @@ module "account" {
   source = "../../modules/account"
 }
 
-locals {
-  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
-  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
-  fault_injection = one(module.fault_injection[*].fault_injection)
-}
-
 # Layers
 
-resource "aws_lambda_layer_version" "this" {
-  for_each = toset(local.layers)
+module "layers" {
+  source = "../../modules/layers"
 
-  layer_name               = "${var.name}-${each.key}"
-  filename                 = "${var.build_dir}/layers/${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = [var.architecture]
-}
-
-module "fault_injection" {
-  source = "../../modules/fault-injection"
-  count  = var.fault_injection ? 1 : 0
-
-  name         = var.name
-  package      = "${var.build_dir}/layers/fault_injection.zip"
-  architecture = var.architecture
+  name            = var.name
+  folder          = "${var.build_dir}/layers"
+  architecture    = var.architecture
+  fault_injection = var.fault_injection
 }
 
 # Producer
@@ -44,7 +28,7 @@ module "producer" {
   service           = "producer"
   metrics_namespace = var.name
   package           = "${var.build_dir}/orchestration/producer.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = 30
   environment       = { QUEUE_URL = module.orders_queue.url }
@@ -53,7 +37,7 @@ module "producer" {
     actions   = ["sqs:SendMessage"]
     resources = [module.orders_queue.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -77,7 +61,7 @@ module "starter" {
   service           = "starter"
   metrics_namespace = var.name
   package           = "${var.build_dir}/orchestration/starter.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   event_source      = { queue_arn = module.orders_queue.arn }
@@ -90,7 +74,7 @@ module "starter" {
     actions   = ["states:StartExecution"]
     resources = [aws_sfn_state_machine.this.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -259,7 +243,7 @@ module "stock" {
   service           = "stock"
   metrics_namespace = var.name
   package           = "${var.build_dir}/orchestration/stock.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   environment = {
@@ -280,7 +264,7 @@ module "stock" {
       resources = [aws_dynamodb_table.stock.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -294,7 +278,7 @@ module "payments" {
   service           = "payments"
   metrics_namespace = var.name
   package           = "${var.build_dir}/orchestration/payments.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   environment       = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
@@ -303,7 +287,7 @@ module "payments" {
     actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.orders.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -335,7 +319,7 @@ module "warehouse" {
   service           = "warehouse"
   metrics_namespace = var.name
   package           = "${var.build_dir}/orchestration/warehouse.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   event_source      = { queue_arn = module.warehouse_queue.arn }
@@ -355,7 +339,7 @@ module "warehouse" {
       resources = [aws_sfn_state_machine.this.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }

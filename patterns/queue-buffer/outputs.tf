@@ -30,7 +30,7 @@ output "consumer" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = one(module.fault_injection[*].fault_injection.parameter_name)
+  value       = module.layers.faults_parameter
 }
 
 output "dashboard" {

@@ -8,31 +8,19 @@ module "account" {
 }
 
 locals {
-  fault_injection = one(module.fault_injection[*].fault_injection)
-
   prefix         = "incoming/" # all that the notification, the uploader and ingest are concerned with
   replay_seconds = 60          # how long one replay may take
 }
 
 # Layers
 
-resource "aws_lambda_layer_version" "this" {
-  for_each = toset(["powertools", "consumer"])
+module "layers" {
+  source = "../../modules/layers"
 
-  layer_name               = "${var.name}-${each.key}"
-  filename                 = "${var.build_dir}/layers/${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = [var.architecture]
-}
-
-module "fault_injection" {
-  source = "../../modules/fault-injection"
-  count  = var.fault_injection ? 1 : 0
-
-  name         = var.name
-  package      = "${var.build_dir}/layers/fault_injection.zip"
-  architecture = var.architecture
+  name            = var.name
+  folder          = "${var.build_dir}/layers"
+  architecture    = var.architecture
+  fault_injection = var.fault_injection
 }
 
 # Buckets
@@ -65,7 +53,7 @@ module "uploader" {
   service           = "uploader"
   metrics_namespace = var.name
   package           = "${var.build_dir}/s3-trigger/uploader.zip"
-  layers            = [aws_lambda_layer_version.this["powertools"].arn]
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = 60
   environment       = { BUCKET = module.uploads.name }
@@ -75,7 +63,7 @@ module "uploader" {
     # Whoever uploads chooses the keys; the prefix is all that is known of them.
     resources = ["${module.uploads.arn}/${local.prefix}*"]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -114,7 +102,7 @@ module "ingest" {
   service           = "ingest"
   metrics_namespace = var.name
   package           = "${var.build_dir}/s3-trigger/ingest.zip"
-  layers            = [aws_lambda_layer_version.this["powertools"].arn]
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   environment = {
@@ -153,7 +141,7 @@ module "ingest" {
       resources = [module.work.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -214,7 +202,7 @@ module "worker" {
   service           = "worker"
   metrics_namespace = var.name
   package           = "${var.build_dir}/s3-trigger/worker.zip"
-  layers            = [for layer in ["powertools", "consumer"] : aws_lambda_layer_version.this[layer].arn] # in the order in which Lambda unpacks them
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   environment       = { MANIFEST_TABLE = aws_dynamodb_table.manifest.name }
@@ -224,7 +212,7 @@ module "worker" {
     actions   = ["dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.manifest.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -247,7 +235,7 @@ module "replayer" {
   service           = "replayer"
   metrics_namespace = var.name
   package           = "${var.build_dir}/s3-trigger/replayer.zip"
-  layers            = [aws_lambda_layer_version.this["powertools"].arn]
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = local.replay_seconds
   environment = {
@@ -266,7 +254,7 @@ module "replayer" {
       resources = [module.ingest.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }

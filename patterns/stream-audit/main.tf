@@ -8,32 +8,19 @@ module "account" {
 }
 
 locals {
-  layers          = ["powertools", "consumer"] # in the order in which Lambda unpacks them
-  layer_arns      = [for layer in local.layers : aws_lambda_layer_version.this[layer].arn]
-  fault_injection = one(module.fault_injection[*].fault_injection)
 
   redrive_timeout = 300 # seconds
 }
 
 # Layers
 
-resource "aws_lambda_layer_version" "this" {
-  for_each = toset(local.layers)
+module "layers" {
+  source = "../../modules/layers"
 
-  layer_name               = "${var.name}-${each.key}"
-  filename                 = "${var.build_dir}/layers/${each.key}.zip"
-  source_code_hash         = filebase64sha256("${var.build_dir}/layers/${each.key}.zip")
-  compatible_runtimes      = ["python3.13"]
-  compatible_architectures = [var.architecture]
-}
-
-module "fault_injection" {
-  source = "../../modules/fault-injection"
-  count  = var.fault_injection ? 1 : 0
-
-  name         = var.name
-  package      = "${var.build_dir}/layers/fault_injection.zip"
-  architecture = var.architecture
+  name            = var.name
+  folder          = "${var.build_dir}/layers"
+  architecture    = var.architecture
+  fault_injection = var.fault_injection
 }
 
 # Writer
@@ -45,7 +32,7 @@ module "writer" {
   service           = "writer"
   metrics_namespace = var.name
   package           = "${var.build_dir}/stream-audit/writer.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   environment       = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
@@ -54,7 +41,7 @@ module "writer" {
     actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
     resources = [aws_dynamodb_table.orders.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -93,7 +80,7 @@ module "auditor" {
   service           = "auditor"
   metrics_namespace = var.name
   package           = "${var.build_dir}/stream-audit/auditor.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = var.function_timeout
   stream_source = {
@@ -122,7 +109,7 @@ module "auditor" {
       resources = [aws_dynamodb_table.heads.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -183,7 +170,7 @@ module "redriver" {
   service           = "redriver"
   metrics_namespace = var.name
   package           = "${var.build_dir}/stream-audit/redriver.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = local.redrive_timeout
   environment = {
@@ -207,7 +194,7 @@ module "redriver" {
       resources = [module.auditor.arn]
     },
   ]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }
@@ -221,7 +208,7 @@ module "verifier" {
   service           = "verifier"
   metrics_namespace = var.name
   package           = "${var.build_dir}/stream-audit/verifier.zip"
-  layers            = local.layer_arns
+  layers            = module.layers.arns
   architecture      = var.architecture
   timeout           = 900 # Lambda's longest: it reads the whole trail
   environment = {
@@ -234,7 +221,7 @@ module "verifier" {
     actions   = ["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"]
     resources = [aws_dynamodb_table.orders.arn, aws_dynamodb_table.audit.arn, aws_dynamodb_table.heads.arn]
   }]
-  fault_injection    = local.fault_injection
+  fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
 }

@@ -90,13 +90,8 @@ run "without_fault_injection_the_plan_contains_nothing_of_it" {
   }
 
   assert {
-    condition     = length(module.fault_injection) == 0
+    condition     = module.layers.fault_injection == null && output.faults_parameter == null
     error_message = "The plan contains the fault layer or its parameter."
-  }
-
-  assert {
-    condition     = local.fault_injection == null && output.faults_parameter == null
-    error_message = "Functions still get the fault layer."
   }
 }
 

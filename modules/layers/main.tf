@@ -1,17 +1,24 @@
-# Layer
+# Layers
 
 resource "aws_lambda_layer_version" "this" {
-  layer_name               = "${var.name}-fault-injection"
-  description              = "Wraps a function's handler and acts on the fault rules in ${aws_ssm_parameter.rules.name}"
-  filename                 = var.package
-  source_code_hash         = filebase64sha256(var.package)
+  for_each = toset(concat(local.order, var.fault_injection ? ["fault_injection"] : []))
+
+  layer_name               = "${var.name}-${replace(each.key, "_", "-")}"
+  filename                 = "${var.folder}/${each.key}.zip"
+  source_code_hash         = filebase64sha256("${var.folder}/${each.key}.zip")
   compatible_runtimes      = ["python3.13"]
   compatible_architectures = [var.architecture]
 }
 
-# Rules
+locals {
+  order = ["powertools", "consumer"] # in which Lambda unpacks them
+}
+
+# Faults
 
 resource "aws_ssm_parameter" "rules" {
+  count = var.fault_injection ? 1 : 0
+
   name        = "/${var.name}/faults"
   description = "Fault rules in force; none when the list is empty"
   type        = "String"
