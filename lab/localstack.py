@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import urllib3
 from filelock import FileLock
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lab import paths
 from lab.console import LabError, run, tail
@@ -118,11 +119,9 @@ class LocalStack:
             process = psutil.Process(instance.pid)
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGTERM)
-                try:
-                    process.wait(STOP_SECONDS)
-                except psutil.TimeoutExpired:
+                if not _ends(process, STOP_SECONDS):
                     process.kill()
-                    process.wait(2)
+                    _ends(process, 2)
         self._remove_leftovers()
         return instance is not None
 
@@ -218,6 +217,22 @@ def refuse_taken_port(port: int) -> None:
             pass
     who = next(_listeners(port), "a process of another user")
     raise LabError(f"Port {port} is in use by {who}. End it, or choose another port: make up PORT={port + 11}")
+
+
+def _ends(process: psutil.Process, within: float) -> bool:
+    """Whether it ends within so many seconds.
+
+    It has also ended when its parent, which may be another command of the lab, has not asked about it yet: a zombie,
+    for which psutil's own wait would go on waiting.
+    """
+    runs = retry_if_result(lambda status: status != psutil.STATUS_ZOMBIE)
+    try:
+        Retrying(stop=stop_after_delay(within), wait=wait_fixed(0.05), retry=runs)(process.status)
+    except psutil.NoSuchProcess:
+        return True
+    except RetryError:
+        return False
+    return True
 
 
 def _listeners(port: int) -> Iterator[str]:

@@ -292,13 +292,21 @@ class TestFailingStart:
     def test_one_that_never_answers_is_ended(
         self, pretend: Callable[..., LocalStack], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        started: Processes = []
+
+        def unhealthy(instance: localstack.Instance) -> bool:
+            started.append(psutil.Process(instance.pid))
+            return False
+
         monkeypatch.setattr(localstack, "READY_SECONDS", 0.3)
-        lab = pretend("import os, signal\nprint(os.getpid(), flush=True)\nsignal.pause()")
+        monkeypatch.setattr(localstack, "healthy", unhealthy)
+        lab = pretend("import signal\nsignal.pause()")
 
         with pytest.raises(LabError, match="did not start"):
             lab.start()
 
-        assert not psutil.pid_exists(int(lab.log.read_text() or 0) or 2**22 + 1)
+        assert started
+        assert not alive(started)
 
     def test_an_interrupted_start_leaves_no_process(
         self, pretend: Callable[..., LocalStack], monkeypatch: pytest.MonkeyPatch
@@ -319,6 +327,24 @@ class TestFailingStart:
         assert started
         assert not alive(started)
 
+    def test_one_whose_parent_still_runs_and_has_not_waited_for_it(self, pretend: Callable[..., LocalStack]) -> None:
+        lab = pretend()
+        code = f"""
+from pathlib import Path
+from lab.localstack import LocalStack
+LocalStack.install = lambda self: None
+LocalStack(Path({str(lab.folder)!r}), {lab.port}, Path({str(lab.environments)!r})).start()
+print(flush=True)
+input()
+"""
+        with subprocess.Popen(
+            [sys.executable, "-c", code], cwd=paths.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as starter:
+            assert starter.stdout and starter.stdout.readline()
+            assert lab.stop()
+            assert lab.running() is None
+            starter.communicate(b"\n")
+
     def test_one_that_does_not_end_is_killed(
         self, pretend: Callable[..., LocalStack], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -327,7 +353,7 @@ class TestFailingStart:
         process = psutil.Process(lab.start()[0].pid)
 
         assert lab.stop() is True
-        assert not process.is_running()
+        assert not alive([process])
 
 
 class TestInstallation:
