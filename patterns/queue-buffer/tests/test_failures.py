@@ -20,7 +20,7 @@ RECEIVES = int(VARIABLES["max_receive_count"])
 # The queue's visibility timeout is lowered further while an experiment runs: longer than the function can run, and
 # shorter than six times that, which creating the queue refuses.
 RETRY_SECONDS = 5
-BACKOFF_SECONDS = 3  # the visibility timeout, and what the backoff starts from, while the downstream is out
+BACKOFF_SECONDS = 3  # in an outage: the visibility timeout without backoff, and what the backoff starts from
 CONCURRENCY = 2  # the default of maximum_concurrency
 DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
 PERMANENT = "consumer.PermanentError"  # no backoff: back after the visibility timeout
@@ -417,9 +417,9 @@ def test_without_backoff_an_outage_dead_letters_healthy_orders(buffer: Buffer, e
 def test_with_backoff_the_receives_outlast_the_outage(buffer: Buffer, experiment: Experiment) -> None:
     """Each transient failure hides the message for about twice as long as the one before: some receives are left when
     the downstream recovers, and every order is processed once."""
-    # given the downstream throttles, and the consumer backs off from the same visibility timeout
+    # given the downstream throttles, and the consumer backs off from what was the visibility timeout
     outage = RECEIVES * BACKOFF_SECONDS + 1
-    with buffer.visibility_timeout(BACKOFF_SECONDS), buffer.backoff(BACKOFF_SECONDS):
+    with buffer.visibility_timeout(int(VARIABLES["visibility_timeout"])), buffer.backoff(BACKOFF_SECONDS):
         with buffer.fault(**THROTTLED):
             # when five orders arrive, and the outage outlasts as many receives without backoff
             orders = buffer.publish_many(5)

@@ -72,8 +72,8 @@ def import_handler(path: str) -> Handler:
 
 def ssm_fetcher(parameter: str) -> Callable[[], str]:
     """A function that reads the parameter's value, with a client that is made now."""
-    # Short, because it runs on the function's own time.
-    config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2, "mode": "standard"})
+    # It runs on the function's own time; but whoever gives up on a slow answer runs without the faults in force.
+    config = Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
     ssm = botocore.session.get_session().create_client("ssm", config=config)
     return lambda: str(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
 
