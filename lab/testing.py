@@ -10,8 +10,8 @@ from lab.deployment import deployed, in_workspace, patterns
 from lab.experiment import KEPT
 from lab.targets import Target
 
-# Each pattern's experiments are one worker's, and wait most of the time; these are for all other tests.
-OTHER_WORKERS = 2
+# Each pattern's experiments are one worker's, and wait most of the time; this many are for all other tests.
+OTHER_WORKERS = 1
 IN_ORDER = ["--dist", "loadgroup", "--no-loadscope-reorder"]  # each group is one worker's; the first tests start first
 
 
@@ -43,7 +43,7 @@ def run_tests(pattern: str, target: Target) -> int:
 
 def run_lint() -> int:
     """Runs every static check; returns pytest's exit status."""
-    return _pytest(["tests/test_lint.py", "-n", str(OTHER_WORKERS)])
+    return _pytest(["tests/test_lint.py", "-n", "2"])
 
 
 def _pytest(arguments: list[str]) -> int:

@@ -39,7 +39,7 @@ SHORT_TIMES = (
 )
 
 
-def wait_until[T](condition: Callable[[], T], seconds: float = 20, every: float = 0.2) -> T:
+def wait_until[T](condition: Callable[[], T], seconds: float = 40, every: float = 0.2) -> T:
     """The first truthy result of ``condition``; fails with the last one after ``seconds``."""
     end, pause = time.monotonic() + seconds, threading.Event()
     while True:

@@ -245,10 +245,10 @@ def test_records_that_are_too_old_are_discarded(localstack: Instance) -> None:
     function = consumer(localstack)
     localstack.invoke(function, {"Records": []})  # warm: what comes later must not get too old
     source.put("old")
-    old = time.monotonic() + 2
+    old = time.monotonic() + 5
     wait_until(lambda: time.monotonic() > old)
 
-    source.map(function, MaximumRecordAgeInSeconds=2, DestinationConfig=to_queue(arn))
+    source.map(function, MaximumRecordAgeInSeconds=5, DestinationConfig=to_queue(arn))
 
     record = received(localstack, url)
     context = record["requestContext"]
@@ -263,7 +263,7 @@ def test_records_that_are_too_old_are_discarded(localstack: Instance) -> None:
 def test_retries_end_when_the_record_is_too_old(localstack: Instance, stream: Source) -> None:
     url, arn = localstack.create_queue()
     function = consumer(localstack, "assert 'bad' not in values")
-    stream.map(function, MaximumRecordAgeInSeconds=2, DestinationConfig=to_queue(arn))
+    stream.map(function, MaximumRecordAgeInSeconds=6, DestinationConfig=to_queue(arn))
 
     stream.put("bad")
 

@@ -25,17 +25,16 @@ VARIABLES = {
     "task_timeout": "7",
     "retry_interval": "1",
     "retry_attempts": "2",
-    "warehouse_heartbeat": "5",
+    "warehouse_heartbeat": "7",
     "warehouse_timeout": "20",
     "execution_timeout": "120",
     "max_receive_count": "10",  # a slow machine must not dead-letter what an experiment sees come back
     "packing_seconds": "0",
 }
-FUNCTION_TIMEOUT = float(VARIABLES["function_timeout"])  # seconds
 TASK_TIMEOUT = float(VARIABLES["task_timeout"])  # seconds
 HEARTBEAT = float(VARIABLES["warehouse_heartbeat"])  # seconds
 RETRIES = int(VARIABLES["retry_attempts"])
-RETURNS = 8  # seconds: the queues' visibility timeout while experiments run; longer than the heartbeat
+RETRY_SECONDS = 10  # seconds: the queues' visibility timeout while experiments run; longer than the heartbeat
 ENDED = 60.0  # seconds: an order with retries, a silent warehouse and compensations
 
 DEFINITION = asl.definition(paths.PATTERNS / "orchestration/statemachine/order.asl.json")
@@ -203,8 +202,8 @@ def shop(experiment: Experiment) -> Iterator[Shop]:
     pattern = Shop(experiment)
     queues = experiment.outputs["queues"]
     with (
-        faults.visibility_timeout(pattern.deployment, queues["orders"]["url"], RETURNS),
-        faults.visibility_timeout(pattern.deployment, queues["warehouse"]["url"], RETURNS),
+        faults.visibility_timeout(pattern.deployment, queues["orders"]["url"], RETRY_SECONDS),
+        faults.visibility_timeout(pattern.deployment, queues["warehouse"]["url"], RETRY_SECONDS),
     ):
         yield pattern
     for url in (pattern.out["parked_url"], *pattern.out["dlq_urls"].values()):
@@ -457,7 +456,8 @@ def test_the_items_reserved_so_far_are_released(shop: Shop, experiment: Experime
     second, third = (f"{shop.task(1, 'reserve')} && line.sku == '{sku}'" for sku in shop.skus[1:])
     at = "dynamodb.TransactWriteItems"
     with (
-        shop.fault("stock", "latency", second, at=at, seconds=FUNCTION_TIMEOUT - 2),
+        faults.function_changed(shop.deployment, shop.functions["stock"], Timeout=30),
+        shop.fault("stock", "latency", second, at=at, seconds=10),
         shop.fault("stock", "latency", third, at=at, seconds=1),
     ):
         # when the order is sent
@@ -525,7 +525,7 @@ def test_a_task_that_hangs_is_ended_by_its_own_timeout(shop: Shop, experiment: E
     """The task's timeout ends the attempt, not the workflow, and the retry succeeds. The function is not ended: it runs
     on, and finds the order charged."""
     # given charging hangs at its first attempt, in a function that is allowed to run longer than its task
-    hangs = TASK_TIMEOUT + 2.5
+    hangs = 2 * TASK_TIMEOUT
     with (
         faults.function_changed(shop.deployment, shop.functions["payments"], Timeout=30),
         shop.fault(
