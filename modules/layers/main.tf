@@ -1,5 +1,9 @@
 # Layers
 
+locals {
+  order = ["powertools", "consumer"] # in which Lambda unpacks them
+}
+
 resource "aws_lambda_layer_version" "this" {
   for_each = toset(concat(local.order, var.fault_injection ? ["fault_injection"] : []))
 
@@ -8,10 +12,6 @@ resource "aws_lambda_layer_version" "this" {
   source_code_hash         = filebase64sha256("${var.folder}/${each.key}.zip")
   compatible_runtimes      = ["python3.13"]
   compatible_architectures = [var.architecture]
-}
-
-locals {
-  order = ["powertools", "consumer"] # in which Lambda unpacks them
 }
 
 # Faults

@@ -8,7 +8,6 @@ module "account" {
 }
 
 locals {
-
   redrive_timeout = 300 # seconds
 }
 

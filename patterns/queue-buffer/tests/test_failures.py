@@ -418,8 +418,8 @@ def test_with_backoff_the_receives_outlast_the_outage(buffer: Buffer, experiment
     """Each transient failure hides the message for about twice as long as the one before: some receives are left when
     the downstream recovers, and every order is processed once."""
     # given the downstream throttles, and the consumer backs off from what was the visibility timeout
-    outage = RECEIVES * BACKOFF_SECONDS + 1
-    with buffer.visibility_timeout(int(VARIABLES["visibility_timeout"])), buffer.backoff(BACKOFF_SECONDS):
+    outage, visibility = RECEIVES * BACKOFF_SECONDS + 1, int(VARIABLES["visibility_timeout"])
+    with buffer.visibility_timeout(visibility), buffer.backoff(BACKOFF_SECONDS):
         with buffer.fault(**THROTTLED):
             # when five orders arrive, and the outage outlasts as many receives without backoff
             orders = buffer.publish_many(5)
@@ -437,6 +437,12 @@ def test_with_backoff_the_receives_outlast_the_outage(buffer: Buffer, experiment
     for line in failed:
         longest = BACKOFF_SECONDS * 2 ** line["receive_count"]
         assert longest / 2 <= line["retry_in_seconds"] <= longest
+
+    # and it was the backoff that brought them back, long before the queue would have
+    deliveries = sorted([*failed, *buffer.outcomes()], key=lambda line: line["receive_count"])
+    for order in orders:
+        first, second = [line["at"] for line in deliveries if line["order_id"] == order][:2]
+        assert second - first < visibility - 1
     receives = sorted({line["receive_count"] for line in buffer.outcomes()})
     waits = sorted({line["retry_in_seconds"] for line in failed})
     experiment.observe(
