@@ -1,6 +1,6 @@
 """Faults at calls to AWS: answers made inside botocore, with what the service itself would have sent.
 
-botocore lets a `before-send` handler answer a request in place of the network
+botocore lets a `before-send` handler answer an attempt at a call in place of the network
 (https://botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html). The answer is an HTTP response in
 the service's own protocol, so that botocore's parsing, error classes and retries act as they do on the real thing.
 """
@@ -65,7 +65,7 @@ _protocols: dict[str, str] = {}
 def install() -> None:
     """Have every botocore session that is created from now on ask the active rules. Safe to call again."""
     # First, because the first answer to before-send counts.
-    for spec in (("before-call", _remember_protocol), ("before-send", _answer, botocore.handlers.REGISTER_FIRST)):
+    for spec in (("before-call", _before_call), ("before-send", _answer, botocore.handlers.REGISTER_FIRST)):
         if spec not in botocore.handlers.BUILTIN_HANDLERS:
             botocore.handlers.BUILTIN_HANDLERS.append(spec)
 
@@ -74,8 +74,8 @@ def install() -> None:
 def failing(rules: list[Rule], report: Report, act: Act) -> Iterator[None]:
     """Let the rules, each of which has a `call`, act on AWS calls inside the block.
 
-    A dependency rule answers the call, and `report(rule, fields)` is told; of any other mode `act(rule)` is what
-    happens before it is sent.
+    A dependency rule answers each attempt at the call, and `report(rule, fields)` is told; of any other mode
+    `act(rule)` is what happens before the call, once, however often botocore tries.
     """
     before = list(_active)
     _active.extend((rule, report, act) for rule in rules)
@@ -85,25 +85,33 @@ def failing(rules: list[Rule], report: Report, act: Act) -> Iterator[None]:
         _active[:] = before
 
 
-def _remember_protocol(model: Any, **_: Any) -> None:
+def _before_call(model: Any, event_name: str, **_: Any) -> None:
     # before-send does not say which protocol the service speaks, and comes after before-call.
     _protocols[model.service_model.service_id.hyphenize()] = model.service_model.resolved_protocol
+    for rule, _report, act in _at_call(event_name):
+        if rule.mode != "dependency":
+            act(rule)
 
 
 def _answer(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
     _event, service, operation = event_name.split(".")
-    for rule, report, act in _active:
-        assert rule.call
-        its_service, its_operation = rule.call
-        if EVENT_ALIASES.get(its_service, its_service) == service and its_operation in (None, operation):
-            if rule.mode != "dependency":
-                act(rule)
-                continue
+    for rule, report, _act in _at_call(event_name):
+        if rule.mode == "dependency":
             report(rule, {"service": rule.service, "operation": operation, "error": rule.error})
             if rule.error == "timeout":
                 raise ReadTimeoutError(endpoint_url=request.url)
             return _response(request.url, service, str(rule.error))
     return None
+
+
+def _at_call(event_name: str) -> list[tuple[Rule, Report, Act]]:
+    """The active rules for the call of an event, such as "before-send.sns.Publish"."""
+    _event, service, operation = event_name.split(".")
+    return [
+        (rule, report, act)
+        for rule, report, act in _active
+        if rule.call and EVENT_ALIASES.get(rule.call[0], rule.call[0]) == service and rule.call[1] in (None, operation)
+    ]
 
 
 def _response(url: str, service: str, error: str) -> AWSResponse:

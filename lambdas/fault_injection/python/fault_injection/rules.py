@@ -20,7 +20,7 @@ and the parameters of its mode:
     malformed_response             response (any JSON): what the function answers instead
 
 `at` is where in the work the rule acts: at its "start" (without it), at its "end", when all is done and nothing
-reported, or at a call to AWS, such as "dynamodb.UpdateItem", right before it is sent.
+reported, or at a call to AWS, such as "dynamodb.UpdateItem", right before it is first sent.
 
 Standard library and jmespath only.
 """
