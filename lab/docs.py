@@ -1,5 +1,5 @@
-"""The generated parts of the READMEs: failure tables from experiments and their evidence, drawings of state
-machines, modules' interfaces."""
+"""The generated parts of the READMEs: failure tables and others from experiments and their evidence, drawings of
+state machines, modules' interfaces."""
 
 import importlib.util
 import json
@@ -18,6 +18,7 @@ FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
 INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
 STATES = ("<!-- BEGIN STATES -->", "<!-- END STATES -->")
 GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
+TABLE = re.compile(r"(<!-- BEGIN TABLE (test_\w+) -->)")
 NOT_RUN = "not run yet"
 
 Markers = tuple[str, str]
@@ -36,7 +37,13 @@ def write() -> Iterator[Path]:
 
 def parts() -> dict[Path, dict[Markers, str]]:
     """The content of every generated part, by file and by the markers around it."""
-    wanted = {paths.PATTERNS / name / "README.md": {FAILURES: failures(name)} for name in patterns()}
+    wanted: dict[Path, dict[Markers, str]] = {}
+    for name in patterns():
+        file = paths.PATTERNS / name / "README.md"
+        wanted[file] = {FAILURES: failures(name)}
+        for begin, experiment in TABLE.findall(file.read_text()):
+            markers = begin, begin.replace("BEGIN", "END")
+            wanted[file][markers] = table(name, experiment) or within(file.read_text(), markers)
     for file in sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json")):
         wanted[file.parents[1] / "README.md"][STATES] = asl.drawing(asl.definition(file))
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
@@ -49,6 +56,11 @@ def between(text: str, markers: Markers, content: str) -> str:
     """The text with what stands between the markers replaced. Raises ValueError when they are missing."""
     begin, end = text.index(markers[0]) + len(markers[0]), text.index(markers[1])
     return f"{text[:begin]}\n{content}\n{text[end:]}"
+
+
+def within(text: str, markers: Markers) -> str:
+    """What stands between the markers. Raises ValueError when they are missing."""
+    return text[text.index(markers[0]) + len(markers[0]) : text.index(markers[1])].strip()
 
 
 def experiments(pattern: str) -> list[Callable[..., Any]]:
@@ -84,16 +96,31 @@ def failures(pattern: str) -> str:
 
 def observed(pattern: str, experiment: str) -> str:
     """What the last run of an experiment showed, with target and date; what the README says if it did not run here."""
-    file = paths.EVIDENCE / pattern / f"{experiment}.json"
-    if not file.exists():
+    evidence = last_evidence(pattern, experiment)
+    if evidence is None:
         row = rf"^.*\[`{experiment.removeprefix('test_')}`\]\(tests/test_failures\.py\) \| (.*) \|$"
         said = re.search(row, (paths.PATTERNS / pattern / "README.md").read_text(), re.MULTILINE)
         return said[1] if said else NOT_RUN
-    evidence = json.loads(file.read_text())
-    where = f"{evidence['target']['version']}, {evidence['date'][:10]}"
     if evidence["outcome"] == "known gap":
-        return f"cannot be shown ({where}): [known gap](../../docs/gaps.md)"
-    return f"{evidence['observed'] if evidence['outcome'] == 'passed' else evidence['outcome']} ({where})"
+        return f"cannot be shown ({_where(evidence)}): [known gap](../../docs/gaps.md)"
+    return f"{evidence['observed'] if evidence['outcome'] == 'passed' else evidence['outcome']} ({_where(evidence)})"
+
+
+def table(pattern: str, experiment: str) -> str:
+    """The table that the last run of an experiment observed, with target and date; "" if it did not pass here."""
+    evidence = last_evidence(pattern, experiment) or {}
+    rows = evidence.get("table")
+    if not rows or evidence["outcome"] != "passed":
+        return ""
+    lines = [f"| {' | '.join(cells)} |" for cells in [rows[0], *(map(str, row.values()) for row in rows)]]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], "", f"({_where(evidence)})"])
+
+
+def last_evidence(pattern: str, experiment: str) -> dict[str, Any] | None:
+    """What an experiment's last run left, as `Experiment.save` writes it; None if it did not run here."""
+    file = paths.EVIDENCE / pattern / f"{experiment}.json"
+    evidence: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
+    return evidence
 
 
 def interface(folder: Path) -> str:
@@ -118,6 +145,10 @@ def gaps() -> str:
         semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})" if gap.semantic else ""
         rows.append(f"| `{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |")
     return "\n".join(rows)
+
+
+def _where(evidence: dict[str, Any]) -> str:
+    return f"{evidence['target']['version']}, {evidence['date'][:10]}"
 
 
 def _blocks(file: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:

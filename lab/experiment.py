@@ -40,6 +40,7 @@ class Experiment:
         self.outputs = deployment.outputs
         self.id = f"x{secrets.token_hex(4)}"
         self.observed = ""
+        self.table: list[dict[str, Any]] = []
         self.timeline: list[dict[str, Any]] = []
         self._followed: dict[str, str] = {}
         self._began = time.time()
@@ -61,9 +62,13 @@ class Experiment:
         """Adds an event to the timeline, at this moment."""
         self.timeline.append({"at": self.elapsed, "event": event, **details})
 
-    def observe(self, text: str) -> None:
-        """What this run showed, in a phrase with its numbers, for the README's Observed column."""
-        self.observed = text
+    def observe(self, text: str, table: list[dict[str, Any]] | None = None) -> None:
+        """What this run showed, in a phrase with its numbers, for the README's Observed column.
+
+        `table`, rows of values by column, is for a README that shows them at a place of their own
+        (`<!-- BEGIN TABLE test_name -->`).
+        """
+        self.observed, self.table = text, table or []
 
     def follow(self, **log_groups: str) -> None:
         """The log groups, by the name that the timeline gives each, in which this experiment's lines are looked for."""
@@ -149,6 +154,7 @@ class Experiment:
             "semantics": list(mark.args),
             "outcome": outcome,
             "observed": self.observed,
+            "table": self.table,
             "target": {"name": self.target.name, "version": self.target.version, "region": self.target.region},
             "date": datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
             "seconds": self.elapsed,

@@ -24,7 +24,7 @@ def generated(file: Path, markers: docs.Markers) -> str:
     begin, end = markers
     text = file.read_text()
     assert text.count(begin) == text.count(end) == 1, f"{file} needs the markers {begin} and {end} once each"
-    return text.split(begin)[1].split(end)[0].strip()
+    return docs.within(text, markers)
 
 
 def without_observed(table: str) -> list[str]:
@@ -50,7 +50,12 @@ def test_the_failure_table_is_up_to_date(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     ("file", "markers"),
-    [(file, markers) for file, contents in docs.parts().items() for markers in contents if markers != docs.FAILURES],
+    [
+        (file, markers)
+        for file, contents in docs.parts().items()
+        for markers in contents
+        if markers != docs.FAILURES and not docs.TABLE.match(markers[0])  # these are others after every run
+    ],
     ids=lambda value: paths.shown(value) if isinstance(value, Path) else "",
 )
 def test_the_other_generated_parts_are_up_to_date(file: Path, markers: docs.Markers) -> None:
@@ -91,6 +96,14 @@ def test_a_module_is_described_by_its_inputs_and_outputs(tmp_path: Path) -> None
     ]
 
 
+def write_evidence(lab_dir: Path, pattern: str, experiment: str, **fields: object) -> None:
+    """What a run of an experiment on 2026-01-02 left."""
+    file = lab_dir / f"evidence/{pattern}/{experiment}.json"
+    file.parent.mkdir(parents=True)
+    target = {"name": "local", "version": "LocalStack 4.14.0"}
+    file.write_text(json.dumps({"date": "2026-01-02T10:00:00+00:00", "target": target, **fields}))
+
+
 @pytest.mark.parametrize(
     ("outcome", "text"),
     [
@@ -100,18 +113,31 @@ def test_a_module_is_described_by_its_inputs_and_outputs(tmp_path: Path) -> None
     ],
 )
 def test_the_observed_column_comes_from_evidence(lab_dir: Path, outcome: str, text: str) -> None:
-    evidence = {
-        "outcome": outcome,
-        "observed": "3 receives",
-        "date": "2026-01-02T10:00:00+00:00",
-        "target": {"name": "local", "version": "LocalStack 4.14.0"},
-    }
-    file = lab_dir / "evidence/fanout/test_poison.json"
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(evidence))
+    write_evidence(lab_dir, "fanout", "test_poison", outcome=outcome, observed="3 receives")
 
     assert docs.observed("fanout", "test_poison") == text
     assert docs.observed("fanout", "test_other") == "not run yet"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        ("passed", "| Orders | Runs |\n|---|---|\n| 6 | 17 |\n\n(LocalStack 4.14.0, 2026-01-02)"),
+        ("failed", "what another run showed"),
+    ],
+)
+def test_a_table_comes_from_an_experiment_that_passed(
+    lab_dir: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, text: str
+) -> None:
+    readme = lab_dir / "patterns/saga/README.md"
+    readme.parent.mkdir(parents=True)
+    readme.write_text("<!-- BEGIN TABLE test_twice -->\nwhat another run showed\n<!-- END TABLE test_twice -->\n")
+    monkeypatch.setattr(paths, "PATTERNS", lab_dir / "patterns")
+    monkeypatch.setattr(docs, "patterns", lambda: ["saga"])
+    monkeypatch.setattr(docs, "failures", lambda pattern: "")
+    write_evidence(lab_dir, "saga", "test_twice", outcome=outcome, table=[{"Orders": 6, "Runs": 17}])
+
+    assert docs.parts()[readme]["<!-- BEGIN TABLE test_twice -->", "<!-- END TABLE test_twice -->"] == text
 
 
 def test_what_did_not_run_here_keeps_what_it_showed_elsewhere(lab_dir: Path) -> None:
