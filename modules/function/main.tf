@@ -39,6 +39,7 @@ locals {
   }]
   stream_source_statements = var.stream_source == null ? [] : [
     {
+      # The four that Lambda checks on the stream when the mapping is created.
       sid       = "ReadStream"
       actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
       resources = [var.stream_source.stream_arn]

@@ -75,8 +75,12 @@ module "payments" {
   }
   policy_statements = [
     {
-      sid       = "KeepKeys"
-      actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+      sid = "KeepKeys"
+      # The transaction puts a key once and for all; Powertools locks it, and updates or deletes it afterwards.
+      actions = concat(
+        ["dynamodb:PutItem"],
+        var.strategy == "transaction" ? [] : ["dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+      )
       resources = [aws_dynamodb_table.idempotency.arn]
     },
     {

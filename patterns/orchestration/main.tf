@@ -334,6 +334,8 @@ module "warehouse" {
       resources = [aws_dynamodb_table.orders.arn]
     },
     {
+      # The reference of actions names no resource for these three. In fact they are checked against the state machine
+      # of the token's task: https://github.com/aws/aws-cdk/pull/8486
       sid       = "Answer"
       actions   = ["states:SendTaskHeartbeat", "states:SendTaskSuccess", "states:SendTaskFailure"]
       resources = [aws_sfn_state_machine.this.arn]

@@ -215,11 +215,18 @@ module "verifier" {
     AUDIT_TABLE  = aws_dynamodb_table.audit.name
     HEADS_TABLE  = aws_dynamodb_table.heads.name
   }
-  policy_statements = [{
-    sid       = "ReadTrail"
-    actions   = ["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"]
-    resources = [aws_dynamodb_table.orders.arn, aws_dynamodb_table.audit.arn, aws_dynamodb_table.heads.arn]
-  }]
+  policy_statements = [
+    {
+      sid       = "ReadTrail"
+      actions   = ["dynamodb:Scan", "dynamodb:Query"]
+      resources = [aws_dynamodb_table.audit.arn]
+    },
+    {
+      sid       = "ReadOrdersAndHeads"
+      actions   = ["dynamodb:Scan", "dynamodb:GetItem"]
+      resources = [aws_dynamodb_table.orders.arn, aws_dynamodb_table.heads.arn]
+    },
+  ]
   fault_injection    = module.layers.fault_injection
   log_retention_days = var.log_retention_days
   alarm_topic_arns   = var.alarm_topic_arns
