@@ -140,6 +140,15 @@ def test_a_table_comes_from_an_experiment_that_passed(
     assert docs.parts()[readme]["<!-- BEGIN TABLE test_twice -->", "<!-- END TABLE test_twice -->"] == text
 
 
+@pytest.mark.parametrize("pattern", patterns())
+def test_a_table_is_of_an_experiment_that_there_is(pattern: str) -> None:
+    readme = (paths.PATTERNS / pattern / "README.md").read_text()
+
+    shown = {experiment for _, experiment in docs.TABLE.findall(readme)}
+
+    assert shown <= {function.__name__ for function in docs.experiments(pattern)}
+
+
 def test_what_did_not_run_here_keeps_what_it_showed_elsewhere(lab_dir: Path) -> None:
     table = generated(paths.PATTERNS / "fanout/README.md", docs.FAILURES)
 
