@@ -39,7 +39,7 @@ def repository(tmp_path: Path, lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(paths, "LAYERS", root / "lambdas")
     make_folder(root / "patterns/fanout/functions/billing", {"app.py": "def handler(event, context): ...\n"})
     make_folder(root / "patterns/fanout/functions/shipping", {"app.py": "def handler(event, context): ...\n"})
-    make_folder(root / "lambdas/consumer/python", {"consumer.py": "NAME = 'consumer'\n"})
+    make_folder(root / "lambdas/handlers/python", {"consumer.py": "NAME = 'consumer'\n"})
     return root
 
 
@@ -119,8 +119,8 @@ class TestSameInputSameBytes:
             ".lock",
             "fanout/billing.zip",
             "fanout/shipping.zip",
-            "layers/consumer.sha256",
-            "layers/consumer.zip",
+            "layers/handlers.sha256",
+            "layers/handlers.zip",
         ]
 
     def test_a_change_reaches_only_the_zip_that_it_is_in(self, repository: Path) -> None:
@@ -134,7 +134,7 @@ class TestSameInputSameBytes:
 
 class TestLayers:
     def test_a_layer_is_its_python_folder(self, repository: Path, tmp_path: Path) -> None:
-        target = packages.build_layer(repository / "lambdas/consumer", tmp_path / "consumer.zip")
+        target = packages.build_layer(repository / "lambdas/handlers", tmp_path / "handlers.zip")
 
         with zipfile.ZipFile(target) as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == {
@@ -142,14 +142,14 @@ class TestLayers:
             }
 
     def test_a_change_of_its_code_rebuilds_it(self, repository: Path, tmp_path: Path) -> None:
-        folder, target = repository / "lambdas/consumer", tmp_path / "consumer.zip"
+        folder, target = repository / "lambdas/handlers", tmp_path / "handlers.zip"
         before = digest(packages.build_layer(folder, target))
         (folder / "python/consumer.py").write_text("NAME = 'other'\n")
 
         assert digest(packages.build_layer(folder, target)) != before
 
     def test_a_lost_zip_is_built_again(self, repository: Path, tmp_path: Path) -> None:
-        folder, target = repository / "lambdas/consumer", tmp_path / "consumer.zip"
+        folder, target = repository / "lambdas/handlers", tmp_path / "handlers.zip"
         before = digest(packages.build_layer(folder, target))
         target.unlink()
 
@@ -235,9 +235,9 @@ class TestBrokenInput:
 
     def test_a_layer_that_is_too_large_is_named(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(packages, "UNZIPPED_LIMIT_BYTES", 40)
-        (repository / "lambdas/consumer/python/data.json").write_text("0" * 41)
+        (repository / "lambdas/handlers/python/data.json").write_text("0" * 41)
 
-        with pytest.raises(LabError, match=r"^lambdas/consumer is .*Lambda takes at most 250 MB"):
+        with pytest.raises(LabError, match=r"^lambdas/handlers is .*Lambda takes at most 250 MB"):
             packages.build("fanout")
 
     def test_a_broken_function_leaves_the_zip_of_the_last_build(self, repository: Path) -> None:

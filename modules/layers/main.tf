@@ -1,7 +1,7 @@
 # Layers
 
 locals {
-  order = ["powertools", "consumer"] # in which Lambda unpacks them
+  order = ["powertools", "handlers"] # in which Lambda unpacks them
 }
 
 resource "aws_lambda_layer_version" "this" {

@@ -1,5 +1,5 @@
 output "arns" {
-  description = "The layers of every function, in the order in which Lambda unpacks them: Powertools, and the consumers' code."
+  description = "The layers of every function, in the order in which Lambda unpacks them: Powertools, and what handlers have in common."
   value       = [for layer in local.order : aws_lambda_layer_version.this[layer].arn]
 }
 

@@ -6,7 +6,7 @@ variable "name" {
 }
 
 variable "folder" {
-  description = "Path of the folder that holds the layers' zips: powertools.zip, consumer.zip and fault_injection.zip."
+  description = "Path of the folder that holds the layers' zips: powertools.zip, handlers.zip and fault_injection.zip."
   type        = string
 
   validation {

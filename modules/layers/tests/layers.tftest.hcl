@@ -8,15 +8,15 @@ variables {
 run "by_default_the_layers_of_every_function_and_nothing_for_faults" {
   assert {
     condition = { for key, layer in aws_lambda_layer_version.this : key => layer.layer_name } == {
-      consumer   = "shop-consumer"
+      handlers   = "shop-handlers"
       powertools = "shop-powertools"
     }
     error_message = "Layers: ${jsonencode([for layer in aws_lambda_layer_version.this : layer.layer_name])}"
   }
 
   assert {
-    condition     = output.arns == [aws_lambda_layer_version.this["powertools"].arn, aws_lambda_layer_version.this["consumer"].arn]
-    error_message = "Not powertools first, consumer second: ${jsonencode(output.arns)}"
+    condition     = output.arns == [aws_lambda_layer_version.this["powertools"].arn, aws_lambda_layer_version.this["handlers"].arn]
+    error_message = "Not powertools first, handlers second: ${jsonencode(output.arns)}"
   }
 
   assert {

@@ -1,6 +1,6 @@
 """What every SQS consumer does with a batch: parse, act, log and count each message, report the failed ones.
 
-The layer `consumer`. A function brings what is its own, a parser and an action:
+A function brings what is its own, a parser and an action:
 
     def handler(event, context):
         return consume(event, context, parse=parse, act=invoice)

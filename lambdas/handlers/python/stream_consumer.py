@@ -1,6 +1,6 @@
 """What every consumer of a DynamoDB stream does with a batch: act on each record in order, stop at the first failure.
 
-The layer `consumer`, beside the consumer of SQS. A function brings its action:
+A function brings its action:
 
     def handler(event, context):
         return consume(event, context, act=audit)
