@@ -210,30 +210,6 @@ def test_the_producer_publishes_an_order_with_what_subscriptions_filter_and_trac
     assert receipt == {"order_id": "o-0", "correlation_id": "trace-1"}
 
 
-def test_the_producer_publishes_more_orders_than_a_batch_holds_each_with_its_own_correlation_id(topic: Topic) -> None:
-    response = topic.producer.handler({"orders": orders(23)}, Context())
-
-    bodies = [json.loads(message["Body"]) for message in topic.received()]
-    assert sorted(body["order_id"] for body in bodies) == sorted(order["order_id"] for order in orders(23))
-    assert len({body["correlation_id"] for body in bodies}) == 23
-    assert {(each["order_id"], each["correlation_id"]) for each in response["published"]} == {
-        (body["order_id"], body["correlation_id"]) for body in bodies
-    }
-
-
-def test_the_producer_names_the_orders_that_the_topic_refused(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
-    def publish_batch(**_: Any) -> dict[str, Any]:
-        return {
-            "Successful": [{"Id": "0", "MessageId": "m-1"}],
-            "Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}],
-        }
-
-    monkeypatch.setattr(topic.producer.sns, "publish_batch", publish_batch)
-
-    with pytest.raises(topic.producer.PublishError, match=r"1 of 2 orders .* o-1 \(InternalError\)"):
-        topic.producer.handler({"orders": orders(2)}, Context())
-
-
 def test_the_default_event_reaches_one_two_and_three_consumers() -> None:
     # Given the subscriptions: billing takes every order, shipping physical goods, analytics amounts from 100.
     event = json.loads((PATTERN / "events/default.json").read_text())

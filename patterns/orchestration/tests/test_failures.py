@@ -310,7 +310,7 @@ def test_the_happy_path_visits_what_the_drawing_says(shop: Shop, experiment: Exp
 
     # and every hop has the correlation id
     for function in shop.functions:
-        assert experiment.lines(function, "processed", "sent"), f"no line of {function}"
+        assert experiment.lines(function, "processed", "published"), f"no line of {function}"
     assert json.loads(shop.describe(1)["input"])["correlation_id"] == experiment.id
     described = shop.describe(1)
     seconds = (described["stopDate"] - described["startDate"]).total_seconds()

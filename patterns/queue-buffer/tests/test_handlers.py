@@ -260,17 +260,6 @@ def test_the_producer_sends_an_order_with_what_it_is_traced_by(queue: Queue) -> 
     assert receipt == {"order_id": "o-0", "message_id": message["MessageId"], "correlation_id": "trace-1"}
 
 
-def test_the_producer_sends_more_orders_than_a_batch_holds_each_with_its_own_correlation_id(queue: Queue) -> None:
-    response = queue.producer.handler({"orders": orders(23)}, Context())
-
-    bodies = [json.loads(message["Body"]) for message in queue.received()]
-    assert sorted(body["order_id"] for body in bodies) == sorted(order["order_id"] for order in orders(23))
-    assert {(each["order_id"], each["correlation_id"]) for each in response["published"]} == {
-        (body["order_id"], body["correlation_id"]) for body in bodies
-    }
-    assert len({body["correlation_id"] for body in bodies}) == 23
-
-
 @pytest.mark.parametrize("queue", ["orders.fifo"], indirect=True)
 def test_on_a_fifo_queue_a_customer_is_a_group_and_an_order_sent_twice_is_one_message(queue: Queue) -> None:
     queue.producer.handler({"orders": orders(1)}, Context())
@@ -279,19 +268,6 @@ def test_on_a_fifo_queue_a_customer_is_a_group_and_an_order_sent_twice_is_one_me
     (message,) = queue.received()
     assert message["Attributes"]["MessageGroupId"] == "c-1"
     assert message["Attributes"]["MessageDeduplicationId"] == "o-0"
-
-
-def test_the_producer_names_the_orders_that_the_queue_refused(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    def send_message_batch(**_: Any) -> dict[str, Any]:
-        return {
-            "Successful": [{"Id": "0", "MessageId": "m-1"}],
-            "Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}],
-        }
-
-    monkeypatch.setattr(queue.producer.sqs, "send_message_batch", send_message_batch)
-
-    with pytest.raises(queue.producer.SendError, match=r"1 of 2 orders .* o-1 \(InternalError\)"):
-        queue.producer.handler({"orders": orders(2)}, Context())
 
 
 @pytest.mark.parametrize("path", sorted((PATTERN / "events").glob("*.json")), ids=lambda path: path.stem)
