@@ -40,10 +40,11 @@ def parts() -> dict[Path, dict[Markers, str]]:
     wanted: dict[Path, dict[Markers, str]] = {}
     for name in patterns():
         file = paths.PATTERNS / name / "README.md"
+        text = file.read_text()
         wanted[file] = {FAILURES: failures(name)}
-        for begin, experiment in TABLE.findall(file.read_text()):
+        for begin, experiment in TABLE.findall(text):
             markers = begin, begin.replace("BEGIN", "END")
-            wanted[file][markers] = table(name, experiment) or within(file.read_text(), markers)
+            wanted[file][markers] = table(name, experiment) or within(text, markers)
     for file in sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json")):
         wanted[file.parents[1] / "README.md"][STATES] = asl.drawing(asl.definition(file))
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):

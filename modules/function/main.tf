@@ -39,7 +39,8 @@ locals {
   }]
   stream_source_statements = var.stream_source == null ? [] : [
     {
-      # The four that Lambda checks on the stream when the mapping is created.
+      # The four that Lambda asks for "on your stream" when the mapping is created; the reference of actions names no
+      # resource for ListStreams: https://github.com/aws-amplify/amplify-cli/issues/12965
       sid       = "ReadStream"
       actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
       resources = [var.stream_source.stream_arn]
