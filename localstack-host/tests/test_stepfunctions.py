@@ -292,7 +292,9 @@ def test_a_failed_execution_is_redriven_from_the_state_that_failed(localstack: I
 
     # When
     repaired = archive({"app.py": "def handler(event, context): return 'done'"})
-    localstack.client("lambda").update_function_code(FunctionName=function, ZipFile=repaired)
+    functions = localstack.client("lambda")
+    functions.update_function_code(FunctionName=function, ZipFile=repaired)
+    functions.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
     redriven = client.redrive_execution(executionArn=execution, clientToken="once")
     assert (
         client.redrive_execution(executionArn=execution, clientToken="once")["redriveDate"]
@@ -301,6 +303,7 @@ def test_a_failed_execution_is_redriven_from_the_state_that_failed(localstack: I
     succeeded = end(localstack, execution)
 
     # Then
+    assert succeeded["status"] == "SUCCEEDED", succeeded
     output = json.loads(succeeded["output"])
     assert (output["kept"], output["count"]) == ("v", 1)
     assert output["from"]["given"] == {"id": 1}
