@@ -6,6 +6,7 @@ this package) and of the functions (functions.lock).
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -68,9 +69,31 @@ def archive(files: dict[str, str]) -> bytes:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system hands out, so that no connection takes it before LocalStack does."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+class Gate:
+    """A place in a handler where invocations wait until the test lets them go on."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self.server = server
+        server.settimeout(40)
+        address = server.getsockname()
+        # the statement for the handler; a closed connection ends it
+        self.wait = f"__import__('socket').create_connection({address!r}).recv(1)"
+
+    @contextmanager
+    def held(self, invocations: int) -> Iterator[None]:
+        """Waits until so many invocations are at the gate; they go on when the block ends."""
+        with ExitStack() as connections:
+            for _ in range(invocations):
+                connections.enter_context(self.server.accept()[0])
+            yield
 
 
 @dataclass
@@ -196,6 +219,12 @@ def reuse_index(localstack: Instance, folder: Path) -> None:
 def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     with running(tmp_path_factory.mktemp("localstack"), *SHORT_TIMES) as instance:
         yield instance
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield Gate(server)
 
 
 @pytest.fixture

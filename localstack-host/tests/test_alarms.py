@@ -107,7 +107,7 @@ def test_a_composite_alarm_follows_its_children_at_once_and_notifies(localstack:
     set_state(localstack, second, "ALARM")
     assert state(localstack, outer) == "ALARM"
 
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+    (message,) = wait_until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))
     assert outer in message["Body"]
     set_state(localstack, first, "OK")
     assert state(localstack, outer) == "OK"
@@ -154,7 +154,7 @@ def test_a_metric_without_data(localstack: Instance, treatment: str, expected: s
     alarm = put_alarm(localstack, unique("never"), TreatMissingData=treatment)
     set_state(localstack, alarm, "OK" if treatment == "breaching" else "ALARM")
 
-    wait_until(lambda: state(localstack, alarm) == expected, 5)
+    wait_until(lambda: state(localstack, alarm) == expected)
 
 
 def test_two_of_three_data_points(localstack: Instance) -> None:
@@ -165,7 +165,7 @@ def test_two_of_three_data_points(localstack: Instance) -> None:
     two = put_alarm(localstack, metric, EvaluationPeriods=3, DatapointsToAlarm=2)
     three = put_alarm(localstack, metric, EvaluationPeriods=3, DatapointsToAlarm=3)
 
-    wait_until(lambda: (state(localstack, two), state(localstack, three)) == ("ALARM", "OK"), 5)
+    wait_until(lambda: (state(localstack, two), state(localstack, three)) == ("ALARM", "OK"))
 
 
 def test_an_update_leaves_the_state_unchanged(localstack: Instance) -> None:
@@ -183,7 +183,7 @@ def test_an_alarm_on_a_percentile(localstack: Instance) -> None:
     p90 = put_alarm(localstack, metric, ExtendedStatistic="p90", Threshold=17.5)
     p50 = put_alarm(localstack, metric, ExtendedStatistic="p50", Threshold=17.5)
 
-    wait_until(lambda: (state(localstack, p90), state(localstack, p50)) == ("ALARM", "OK"), 5)
+    wait_until(lambda: (state(localstack, p90), state(localstack, p50)) == ("ALARM", "OK"))
 
 
 def test_a_metric_is_exactly_its_dimensions(localstack: Instance) -> None:

@@ -222,7 +222,7 @@ def test_many_threads_write_one_after_another(localstack: Instance) -> None:
         one["dynamodb"]["Keys"]["id"]["S"] for one in found if one["dynamodb"]["Keys"]["id"]["S"] in "ab"
     ]
     assert pairs == ["a", "b"] * 60
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
 
 
 def test_a_transaction_does_not_copy_the_table(localstack: Instance) -> None:
@@ -235,12 +235,14 @@ def test_a_transaction_does_not_copy_the_table(localstack: Instance) -> None:
         ]
         client.batch_write_item(RequestItems={table: requests})
 
-    began = time.monotonic()
+    seconds = []
     for number in range(10):
         key = {"id": {"S": "x"}, "at": {"S": f"new {number}"}}
+        began = time.monotonic()
         client.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": key}}])
+        seconds.append(time.monotonic() - began)
 
-    assert time.monotonic() - began < 1
+    assert min(seconds) < 0.1
 
 
 def test_where_reading_begins(localstack: Instance) -> None:

@@ -169,12 +169,10 @@ def test_a_failing_target_delays_no_other(localstack: Instance) -> None:
         {"Arn": failing_queue(localstack), "SqsParameters": {"MessageGroupId": "group"}},
         {"Arn": arn},
     )
-    began = time.monotonic()
 
     put_event(localstack, name)
 
-    bodies(localstack, url)
-    assert time.monotonic() - began < 2
+    bodies(localstack, url)  # long before the first target has been given up
 
 
 # Disabled rules
@@ -206,15 +204,10 @@ def test_a_disabled_rule_delivers_nothing(localstack: Instance) -> None:
 # Schedules
 
 
-def seconds_to_next_minute() -> float:
-    return 60 - time.time() % 60
-
-
 def test_a_scheduled_rule_runs_once_a_minute_unless_it_is_disabled(localstack: Instance) -> None:
     # given rules for the next minute: enabled, disabled, disabled later, with two calls of PutTargets, deleted
     events = localstack.client("events")
-    wait_until(lambda: seconds_to_next_minute() > 3, every=0.1)
-    due = int(time.time() // 60 + 1) * 60
+    due = int((time.time() + 10) // 60 + 1) * 60
     at = datetime.fromtimestamp(due, UTC)
     schedule = {
         "ScheduleExpression": f"cron({at.minute} {at.hour} ? * {at:%a} *)".upper().replace("CRON", "cron")
@@ -240,7 +233,7 @@ def test_a_scheduled_rule_runs_once_a_minute_unless_it_is_disabled(localstack: I
     events.put_targets(Rule=enabled, Targets=[{"Id": "two", "Arn": extra_arn, "InputPath": "$.resources[0]"}])
 
     # then those that are enabled ran once, in that minute
-    (message,) = received(localstack, queues["enabled"], seconds=seconds_to_next_minute() + 10)
+    (message,) = received(localstack, queues["enabled"], seconds=due - time.time() + 10)
     event = json.loads(message["Body"])
     assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})
     assert event["time"].startswith(f"{at:%Y-%m-%dT%H:%M:}")

@@ -5,7 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import FUNCTION_PYTHON, PYTHON, ROLE, Instance, archive, is_running, unique, wait_until
+from conftest import FUNCTION_PYTHON, PYTHON, ROLE, Gate, Instance, archive, is_running, unique, wait_until
 
 COUNTER = """
 count = 0
@@ -32,13 +32,16 @@ def test_an_environment_is_used_again_also_after_an_exception(localstack: Instan
     assert (results[0], results[2]) == (1, 3)
 
 
-def test_concurrent_invocations_have_a_process_each(localstack: Instance) -> None:
-    source = "import os\nfrom time import sleep\ndef handler(event, context):\n    sleep(1)\n    return os.getpid()"
-    function = localstack.create_function(source)
+def test_concurrent_invocations_have_a_process_each(localstack: Instance, gate: Gate) -> None:
+    source = f"import os\ndef handler(event, context):\n    {gate.wait}\n    return os.getpid()"
+    function = localstack.create_function(source, Timeout=60)
 
     def four_at_once() -> set[int]:
         with ThreadPoolExecutor(4) as pool:
-            return {pid for pid, _ in pool.map(localstack.invoke, [function] * 4)}
+            running = [pool.submit(localstack.invoke, function) for _ in range(4)]
+            with gate.held(4):
+                pass
+            return {one.result()[0] for one in running}
 
     first = four_at_once()
 
@@ -61,7 +64,7 @@ def handler(event, context):
         sleep(60)
     return count, kept.read_text()
 """
-    function = localstack.create_function(source, Timeout=1)
+    function = localstack.create_function(source, Timeout=3)
 
     payload, error = localstack.invoke(function, "sleep")
     (count, child), _ = localstack.invoke(function, "look")
@@ -70,14 +73,14 @@ def handler(event, context):
     assert error == "Unhandled"
     assert payload == {
         "errorType": "Sandbox.Timedout",
-        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 1.00 seconds",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 3.00 seconds",
     }
     assert count == 1
     wait_until(lambda: not is_running(int(child)))
     logged = wait_until(lambda: localstack.messages(function, '"Status: timeout"'))
     assert request_id in logged[0]
     assert any(
-        "Task timed out after 1.00 seconds" in line for line in localstack.messages(function, request_id)
+        "Task timed out after 3.00 seconds" in line for line in localstack.messages(function, request_id)
     )
 
 
@@ -217,35 +220,32 @@ def handler(event, context):
             "memory": context.memory_limit_in_mb, "name": context.function_name, "version": context.function_version,
             "arn": context.invoked_function_arn, "group": context.log_group_name}
 """
-    function = localstack.create_function(source, Timeout=7, MemorySize=256)
+    function = localstack.create_function(source, Timeout=60, MemorySize=256)
 
     response = localstack.client("lambda").invoke(FunctionName=function)
     context = json.loads(response["Payload"].read())
 
     assert context["id"] == response["ResponseMetadata"]["RequestId"]
-    assert 5000 < context["left"] <= 7000
+    assert 50_000 < context["left"] <= 60_000
     assert context["memory"] == "256"
     assert (context["name"], context["version"]) == (function, "$LATEST")
     assert context["arn"].endswith(f":function:{function}")
     assert context["group"] == f"/aws/lambda/{function}"
 
 
-def test_reserved_concurrency_throttles(localstack: Instance) -> None:
+def test_reserved_concurrency_throttles(localstack: Instance, gate: Gate) -> None:
     client = localstack.client("lambda")
-    function = localstack.create_function("from time import sleep\ndef handler(event, context): sleep(1)")
+    source = f"def handler(event, context):\n    {gate.wait}\n    return 'ran'"
+    function = localstack.create_function(source, Timeout=60)
     client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
 
-    def outcome(_: int) -> str:
-        try:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(localstack.invoke, function)
+        with gate.held(1), pytest.raises(client.exceptions.TooManyRequestsException) as refused:
             localstack.invoke(function)
-        except client.exceptions.TooManyRequestsException as refused:
-            return refused.response["Reason"]
-        return "ran"
 
-    with ThreadPoolExecutor(3) as pool:
-        outcomes = sorted(pool.map(outcome, range(3)))
-
-    assert outcomes == ["ReservedFunctionConcurrentInvocationLimitExceeded"] * 2 + ["ran"]
+    assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert running.result() == ("ran", None)
 
 
 def test_versions_and_updated_code(localstack: Instance) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import FUNCTION_PYTHON, PYTHON, Instance, archive, unique
+from conftest import FUNCTION_PYTHON, PYTHON, Gate, Instance, archive, unique
 
 FIND = """
 import localstack_host.private_folders as private, sys
@@ -33,25 +33,29 @@ def test_what_is_not_private_is_said_at_the_start(localstack: Instance, usable: 
         assert said == (folder not in usable)
 
 
-def test_tmp_is_private_to_an_environment_and_stays(localstack: Instance, usable: list[str]) -> None:
+def test_tmp_is_private_to_an_environment_and_stays(
+    localstack: Instance, usable: list[str], gate: Gate
+) -> None:
     source = """
 import os, tempfile
-from time import sleep
 from pathlib import Path
 def handler(event, context):
     mark = Path("/tmp" if event["literal"] else tempfile.gettempdir(), event["mark"])
     before = mark.exists()
     mark.write_text("x")
-    sleep(event["seconds"])
+    WAIT
     return before, os.getpid()
 """
-    function, literal = localstack.create_function(source), "/tmp" in usable
+    function = localstack.create_function(source.replace("WAIT", gate.wait), Timeout=60)
     mark = unique("localstack-host-mark")
 
     def two_at_once() -> set[tuple[bool, int]]:
-        event = {"mark": mark, "literal": literal, "seconds": 1}
+        event = {"mark": mark, "literal": "/tmp" in usable}
         with ThreadPoolExecutor(2) as pool:
-            return {tuple(result) for result, _ in pool.map(localstack.invoke, [function] * 2, [event] * 2)}
+            running = [pool.submit(localstack.invoke, function, event) for _ in range(2)]
+            with gate.held(2):
+                pass
+            return {tuple(one.result()[0]) for one in running}
 
     first, second = two_at_once(), two_at_once()
 

@@ -91,7 +91,7 @@ def test_sigterm_ends_one_of_two_instances_within_five_seconds(
 
     # then it does, with its functions and nobody else's
     assert own_localstack.process.wait(5) == 0
-    wait_until(lambda: not own_localstack.functions(), 2)
+    wait_until(lambda: not own_localstack.functions())
     assert all(function.is_running() for function in others)
 
 
@@ -106,8 +106,8 @@ def test_functions_of_a_killed_localstack_end_by_themselves(own_localstack: Inst
     own_localstack.process.wait()
 
     # then none is left, and the folder serves again
-    wait_until(lambda: not own_localstack.functions(), 5)
-    wait_until(lambda: not is_running(child), 5)
+    wait_until(lambda: not own_localstack.functions())
+    wait_until(lambda: not is_running(child))
     with running(own_localstack.folder) as again:
         assert again.invoke(again.create_function("def handler(*_): return 1")) == (1, None)
 

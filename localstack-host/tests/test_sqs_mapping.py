@@ -19,8 +19,8 @@ def handler(event, context):
 """
 
 
-def consumer(localstack: Instance, pause: float = 0, then: str = "return None", **settings: Any) -> str:
-    """A function that logs the bodies of each batch; ``then`` is its last statement."""
+def consumer(localstack: Instance, pause: float | str = 0, then: str = "return None", **settings: Any) -> str:
+    """A function that logs the bodies of each batch; ``pause`` is in seconds, ``then`` its last statement."""
     return localstack.create_function(RECORD.format(pause=pause, then=then), **settings)
 
 
@@ -62,7 +62,7 @@ def counts(localstack: Instance, url: str) -> tuple[int, int]:
 def test_disabled_means_that_nothing_is_invoked_any_more(localstack: Instance) -> None:
     # given a mapping with a batch in flight
     url, arn = localstack.create_queue(VisibilityTimeout="30")
-    function = consumer(localstack, pause=1)
+    function = consumer(localstack, pause="5 if 'in flight' in str(event) else 0")
     mapping = map_queue(localstack, arn, function)
     send(localstack, url, "in flight")
     wait_until(lambda: counts(localstack, url) == (0, 1))
@@ -85,7 +85,7 @@ def test_disabled_means_that_nothing_is_invoked_any_more(localstack: Instance) -
     # and all are processed, at their first receive, when it is enabled again
     localstack.client("lambda").update_event_source_mapping(UUID=mapping, Enabled=True)
     wait_until(lambda: len(bodies(localstack, function)) == 21)
-    assert counts(localstack, url) == (0, 0)
+    wait_until(lambda: counts(localstack, url) == (0, 0), 20)  # before any could come back
     wait_for_state(localstack, mapping, "Enabled")
 
 
@@ -120,7 +120,7 @@ def test_a_deleted_mapping_is_gone(localstack: Instance, enabled: bool) -> None:
 
 def test_maximum_concurrency_bounds_batches_in_flight(localstack: Instance) -> None:
     url, arn = localstack.create_queue()
-    function = consumer(localstack, pause=0.5)
+    function = consumer(localstack, pause=2)
     map_queue(localstack, arn, function, BatchSize=1, ScalingConfig={"MaximumConcurrency": 3})
 
     send(localstack, url, *map(str, range(9)))
@@ -137,7 +137,8 @@ def nine(found: list[Any]) -> list[Any]:
 def test_a_batching_window_collects_what_arrives_in_it(localstack: Instance) -> None:
     url, arn = localstack.create_queue()
     function = consumer(localstack)
-    map_queue(localstack, arn, function, BatchSize=10, MaximumBatchingWindowInSeconds=2)
+    localstack.invoke(function, {"Records": []})  # warm: what follows is the window alone
+    map_queue(localstack, arn, function, BatchSize=10, MaximumBatchingWindowInSeconds=5)
 
     began = time.time()
     for body in ("one", "two", "three"):
@@ -146,7 +147,7 @@ def test_a_batching_window_collects_what_arrives_in_it(localstack: Instance) -> 
 
     (batch,) = wait_until(lambda: batches(localstack, function))
     assert sorted(batch["bodies"]) == ["one", "three", "two"]
-    assert 1.5 < batch["began"] - began < 5
+    assert 4.5 < batch["began"] - began < 15
 
 
 def test_a_full_batch_does_not_wait_for_the_window(localstack: Instance) -> None:
@@ -188,8 +189,8 @@ def test_a_filter_deletes_what_does_not_match(localstack: Instance) -> None:
 def test_a_failed_batch_comes_back_until_the_dead_letter_queue(localstack: Instance) -> None:
     dead_url, dead_arn = localstack.create_queue()
     redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": "2"})
-    url, arn = localstack.create_queue(VisibilityTimeout="1", RedrivePolicy=redrive)
-    function = consumer(localstack, then="raise ValueError('boom')", Timeout=1)
+    url, arn = localstack.create_queue(VisibilityTimeout="3", RedrivePolicy=redrive)
+    function = consumer(localstack, then="raise ValueError('boom')", Timeout=3)
     map_queue(localstack, arn, function)
 
     send(localstack, url, "poison", MessageAttributes={"k": {"DataType": "String", "StringValue": "v"}})
@@ -200,7 +201,7 @@ def test_a_failed_batch_comes_back_until_the_dead_letter_queue(localstack: Insta
     )
     assert message["Body"] == "poison"
     assert message["MessageAttributes"]["k"]["StringValue"] == "v"
-    assert bodies(localstack, function) == ["poison", "poison"]
+    wait_until(lambda: bodies(localstack, function) == ["poison", "poison"])
 
 
 REPORT_FIRST = "return {'batchItemFailures': [{'itemIdentifier': event['Records'][0]['messageId']}]}"

@@ -327,7 +327,7 @@ def test_a_failed_execution_is_redriven_from_the_state_that_failed(localstack: I
 def test_a_stopped_execution_is_redriven(localstack: Instance) -> None:
     client = localstack.client("stepfunctions")
     waiting = machine(W={"Type": "Wait", "SecondsPath": "$.seconds", "Next": "A"}, A=PASS)
-    execution = start(localstack, create(localstack, waiting), {"seconds": 2})
+    execution = start(localstack, create(localstack, waiting), {"seconds": 6})
     wait_until(lambda: len(client.get_execution_history(executionArn=execution)["events"]) == 2)
     with pytest.raises(client.exceptions.ExecutionNotRedrivable) as running:
         client.redrive_execution(executionArn=execution)
@@ -362,11 +362,12 @@ def test_a_task_token_is_good_for_one_answer_in_time(localstack: Instance) -> No
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
         "Parameters": {"QueueUrl": url, "MessageBody.$": "$$.Task.Token"},
-        "TimeoutSeconds": 2,
-        "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "W"}],
+        "TimeoutSecondsPath": "$.timeout",
+        "Catch": [{"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "W"}],
+        "ResultPath": None,
         "Next": "W",
     }
-    arn = create(localstack, machine(T=waiting, W={"Type": "Wait", "Seconds": 3, "End": True}))
+    arn = create(localstack, machine(T=waiting, W={"Type": "Wait", "SecondsPath": "$.wait", "End": True}))
 
     def token() -> str:
         return wait_until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]["Body"]
@@ -379,10 +380,10 @@ def test_a_task_token_is_good_for_one_answer_in_time(localstack: Instance) -> No
             codes.append(error.value.response["Error"]["Code"])
         return codes
 
-    answered = start(localstack, arn)
+    answered = start(localstack, arn, {"timeout": 60, "wait": 3})
     first = token()
     client.send_task_success(taskToken=first, output="{}")
-    timed_out = start(localstack, arn)
+    timed_out = start(localstack, arn, {"timeout": 1, "wait": 60})
     second = token()
     wait_until(lambda: len(client.get_execution_history(executionArn=timed_out)["events"]) > 6)
 
@@ -400,10 +401,10 @@ def test_executions_are_counted_by_how_they_end(localstack: Instance) -> None:
         C=choice(ONE, Default="F"),
         A=PASS,
         F={"Type": "Fail", "Error": "E"},
-        W={"Type": "Wait", "Seconds": 5, "End": True},
+        W={"Type": "Wait", "Seconds": 60, "End": True},
     )
     failing["States"]["C"]["Choices"].append({"Variable": "$.a", "NumericEquals": 3, "Next": "W"})
-    failing["TimeoutSeconds"] = 1
+    failing["TimeoutSeconds"] = 4
     arn = create(localstack, failing)
     for given in (1, 1, 2, 3):
         end(localstack, start(localstack, arn, {"a": given}))
@@ -416,12 +417,12 @@ def test_executions_are_counted_by_how_they_end(localstack: Instance) -> None:
         )["Datapoints"]  # fmt: skip
         return [point["Sum"] for point in points]
 
+    wait_until(lambda: counted("ExecutionsTimedOut") == [1])  # the last one to end
     assert counted("ExecutionsStarted") == [4]
     assert counted("ExecutionsSucceeded") == [2]
     assert counted("ExecutionsFailed") == [1]
-    assert counted("ExecutionsTimedOut") == [1]
     assert counted("ExecutionsAborted") == []
-    assert sum(counted("ExecutionTime")) >= 1000
+    assert sum(counted("ExecutionTime")) >= 4000
 
 
 def test_an_execution_name_is_taken_once(localstack: Instance) -> None:

@@ -43,7 +43,7 @@ def install() -> None:
         publish(self, ("ExecutionsStarted", 1, "Count"))
 
     def ending(self: Any) -> None:
-        terminated(self)
+        self._reflect_execution_status()
         execution = self.execution
         milliseconds = (execution.stop_date - execution.start_date).total_seconds() * 1000
         publish(
@@ -51,8 +51,10 @@ def install() -> None:
             (ENDED[execution.exec_status], 1, "Count"),
             ("ExecutionTime", milliseconds, "Milliseconds"),
         )
+        execution.publish_execution_status_change_event()
 
     # patch: every way to start an execution, by a client or by a service, meets here.
     start = replace(Execution, "start", starting)
-    # patch: what an execution's worker calls at its end, however it ended; a redriven one's too.
-    terminated = replace(BaseExecutionWorkerCommunication, "terminated", ending)
+    # patch: what an execution's worker calls at its end, however it ended; a redriven one's too. The metrics come between
+    # the original's two steps: what it reports of the status may come too late, when a client redrives at once.
+    replace(BaseExecutionWorkerCommunication, "terminated", ending)
