@@ -24,7 +24,7 @@ from lab.journeys import log_line
 
 # Upper bounds in seconds, for a machine that does much else at the same time.
 SOON = 40.0  # a delivery, with cold starts; an alarm that fires
-ALARM_CLEARS = 150.0  # a period of 60 s has to pass without a bad value
+ALARM_CLEARS = 200.0  # a metric that has gaps is judged by its last value for as long as three periods of 60 s
 
 PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
 BACKGROUND = 10  # the niceness of what runs beside experiments
@@ -75,7 +75,9 @@ class Experiment:
         self._followed |= log_groups
 
     def lines(self, name: str, *messages: str) -> list[dict[str, Any]]:
-        """This experiment's structured log lines of a followed group, oldest first, each with its `at` in seconds.
+        """This experiment's structured log lines of a followed group, oldest first; `at` is when each was logged.
+
+        A function's lines appear some time after it has ended, and after what it did is seen elsewhere.
 
         A line belongs to the experiment when its correlation id is the experiment's id, or when it says that a fault
         was injected. `messages` restricts them to lines with one of these messages.
@@ -87,7 +89,8 @@ class Experiment:
                 line = log_line(event["message"])
                 mine = line.get("correlation_id") == self.id or line.get("message") == "fault injected"
                 if mine and (not messages or line.get("message") in messages):
-                    found.append({**line, "at": self.since(event["timestamp"] / 1000)})
+                    logged_at = datetime.fromisoformat(line["timestamp"]).timestamp()
+                    found.append({**line, "at": self.since(logged_at)})
         return sorted(found, key=lambda line: line["at"])
 
     def wait_until(self, what: str, condition: Callable[[], Any], within: float) -> Any:
@@ -133,6 +136,16 @@ class Experiment:
                 sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
             taken += batch
         return taken
+
+    def drain(self, *queue_urls: str) -> None:
+        """Empties queues, also of what is in flight: waits until that is deleted, or back and taken."""
+
+        def empty() -> bool:
+            for url in queue_urls:
+                self.take(url)
+            return not any(self.messages_in(url) for url in queue_urls)
+
+        self.wait_until("the queues are empty", empty, SOON)
 
     def story(self) -> str:
         """The timeline as text: what the experiment did, and what the followed functions logged."""

@@ -171,12 +171,15 @@ class TestPort:
 
 class TestAws:
     @pytest.mark.parametrize("command", ["apply", "test", "destroy", "env"])
-    def test_without_credentials_it_says_so_at_once(self, lab: Shell, tmp_path: Path, command: str) -> None:
-        began = time.monotonic()
+    def test_without_credentials_it_says_so_at_once(
+        self, lab: Shell, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[Any] = []
+        monkeypatch.setattr(socket.socket, "connect", lambda _, address: asked.append(address))
 
         said = refused(lab(command, PATTERN="fanout", TARGET="aws"))
 
-        assert time.monotonic() - began < 5
+        assert asked == []  # such as an instance's metadata service, which answers, or does not, in its own time
         assert said == "✗ No AWS credentials found. Run `aws sso login` or set AWS_PROFILE, then try again.\n"
         assert not (tmp_path / "lab/state").exists()
 
@@ -443,7 +446,7 @@ class TestJourneys:
     def test_following_shows_the_lines_of_what_was_sent_and_no_others(
         self, moto: Target, logged: float, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        cli.follow(Deployment.of("fanout", moto), {"c-1"}, logged - 10, quiet_seconds=0.01)
+        cli.follow(Deployment.of("fanout", moto), {"c-1"}, logged - 10, quiet_seconds=0.1)
 
         assert capsys.readouterr().out.splitlines() == [
             "  billing processed o-1",

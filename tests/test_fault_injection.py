@@ -931,9 +931,9 @@ def test_with_a_fresh_copy_and_no_rule_the_layer_costs_far_less_than_three_milli
     handler = layer.wrap(Work(), "billing", layer.cached(lambda: '{"rules": []}'))
     event, context = sqs_event(*ORDERS), Context()
 
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(invocations):
         handler(event, context)
-    elapsed_ms = (time.perf_counter() - started) * 1000
+    spent_ms = (time.process_time() - started) * 1000
 
-    assert elapsed_ms / invocations < 1
+    assert spent_ms / invocations < 1

@@ -298,7 +298,7 @@ class TestFailingStart:
             started.append(psutil.Process(instance.pid))
             return False
 
-        monkeypatch.setattr(localstack, "READY_SECONDS", 0.3)
+        monkeypatch.setattr(localstack, "READY_SECONDS", 2)
         monkeypatch.setattr(localstack, "healthy", unhealthy)
         lab = pretend("import signal\nsignal.pause()")
 

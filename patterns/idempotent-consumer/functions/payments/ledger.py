@@ -13,8 +13,9 @@ from botocore.config import Config
 LEDGER_TABLE = os.environ["LEDGER_TABLE"]
 
 # boto3's own ten retries on DynamoDB would outlast the function's timeout, and a timeout leaves a payment in doubt
-# where an error does not. The queue retries, too.
-dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 3}))
+# where an error does not. The queue retries, too. And impatience backfires: a write that is sent again, because its
+# answer was late, meets itself, and takes its own key for somebody else's.
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 @dataclass(frozen=True)

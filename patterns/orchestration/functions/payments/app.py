@@ -16,7 +16,7 @@ CARD_LIMIT = Decimal(5000)  # euros
 CENT = Decimal("0.01")
 
 # Fewer retries than boto3's ten: the state machine retries too, and an error says more than a timeout.
-dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2}))
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 class PaymentDeclined(PermanentError):

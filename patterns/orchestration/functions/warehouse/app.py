@@ -18,7 +18,7 @@ ORDERS_TABLE = os.environ["ORDERS_TABLE"]
 PACKING_SECONDS = int(os.environ["PACKING_SECONDS"])
 MOST_OF_ONE = 50  # pieces of one article that a person can carry
 
-config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3})
+config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
 dynamodb = boto3.client("dynamodb", config=config)
 stepfunctions = boto3.client("stepfunctions", config=config)
 

@@ -17,7 +17,7 @@ SUPERSEDED = "superseded"
 # Longer than any sequencer, whose length AWS does not state; those seen have 16 to 18 digits.
 SEQUENCER_DIGITS = 64
 
-dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 3}))
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 def comparable(sequencer: str) -> str:

@@ -10,7 +10,8 @@ from objects import Upload
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 
-sqs = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 3}))
+# Sent again because the answer is late, a work item is there twice.
+sqs = boto3.client("sqs", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 def send(upload: Upload, content: dict[str, Any], correlation_id: str) -> None:

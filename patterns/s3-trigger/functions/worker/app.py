@@ -18,7 +18,7 @@ from consumer import consume
 
 MANIFEST_TABLE = os.environ["MANIFEST_TABLE"]
 
-dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 3}))
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ NO_HEAD = {"seq": 0, "hash": "0" * 64, "latest": ""}
 ATTEMPTS = 3
 
 # The stream is what retries. A retry in here holds up the rest of the batch, and uses up its time.
-dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2}))
+dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 serialize = TypeSerializer().serialize
 
 

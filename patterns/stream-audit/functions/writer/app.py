@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 logger = Logger()
-dynamodb = boto3.resource("dynamodb", config=Config(connect_timeout=1, read_timeout=2))
+dynamodb = boto3.resource("dynamodb", config=Config(connect_timeout=1, read_timeout=5))
 orders = dynamodb.Table(os.environ["ORDERS_TABLE"])
 
 
