@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -931,9 +932,10 @@ def test_with_a_fresh_copy_and_no_rule_the_layer_costs_far_less_than_three_milli
     handler = layer.wrap(Work(), "billing", layer.cached(lambda: '{"rules": []}'))
     event, context = sqs_event(*ORDERS), Context()
 
-    started = time.process_time()
+    milliseconds = []
     for _ in range(invocations):
+        started = time.perf_counter()
         handler(event, context)
-    spent_ms = (time.process_time() - started) * 1000
+        milliseconds.append((time.perf_counter() - started) * 1000)
 
-    assert spent_ms / invocations < 1
+    assert statistics.median(milliseconds) < 1

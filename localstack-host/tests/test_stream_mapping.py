@@ -118,15 +118,15 @@ def test_disabled_and_enabled_loses_nothing_and_repeats_nothing(localstack: Inst
     mapping = source.map(function, StartingPosition="LATEST")
     assert result(localstack, mapping) == "No records processed"
 
-    put: list[str] = []
+    keys: list[str] = []
 
     def put_until_one_is_seen() -> list[list[str]]:  # a mapping at LATEST can miss what comes while it starts
-        put.append(unique("before"))  # a write that changes nothing leaves no record
-        source.put(put[-1])
+        keys.append(unique("before"))  # a write that changes nothing leaves no record
+        source.put(keys[-1])
         return batches(localstack, function)
 
     wait_until(put_until_one_is_seen)
-    wait_until(lambda: put[-1] in values(localstack, function))
+    wait_until(lambda: keys[-1] in values(localstack, function))
     wait_until(lambda: result(localstack, mapping) == "OK")
 
     client.update_event_source_mapping(UUID=mapping, Enabled=False)

@@ -171,6 +171,7 @@ def test_in_the_transaction_a_crash_cannot_pay_twice(payments: Payments, experim
     are."""
     # given the process dies at one order right before its transaction, and at another right after it
     with (
+        payments.visible_again_after(12),
         payments.fault("crash", 1, at=f"dynamodb.{PAY}"),
         payments.fault("crash", 2, at="end"),
     ):
@@ -184,6 +185,7 @@ def test_in_the_transaction_a_crash_cannot_pay_twice(payments: Payments, experim
 
     # and paid once: the first by the retry, the second by the attempt that died
     assert payments.paid() == {payments.id(1): 1, payments.id(2): 1}
+    assert payments.replayed() == {payments.id(2): 1}
     experiment.observe("2 crashes, 2 orders, 2 payments")
 
 
