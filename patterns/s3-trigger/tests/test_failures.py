@@ -463,8 +463,8 @@ GOOD, CORRUPT, DOOMED = 183, 12, 5
 CALLS = 2  # of a service, before ingest gives up on it
 # Each acts before anything is sent: what fails after that is the experiment with two work items.
 RANDOM_FAULTS = [
-    {"mode": "exception", "probability": 0.04},
-    {"mode": "dependency", "service": "sqs", "operation": "SendMessage", "error": "server_error", "probability": 0.04},
+    {"mode": "exception", "probability": 0.03},
+    {"mode": "dependency", "service": "sqs", "operation": "SendMessage", "error": "server_error", "probability": 0.05},
     {"mode": "crash", "at": "sqs.SendMessage", "probability": 0.02},
 ]
 
