@@ -1,9 +1,10 @@
 """A deployed copy of a pattern: apply it, read its outputs, destroy it, and prove that nothing is left."""
 
+import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from lab import packages, paths
 from lab.console import LabError
+from lab.contract import Contract
 from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
@@ -32,6 +34,27 @@ def check_pattern(name: str) -> str:
         wrong = f"Unknown PATTERN={name}." if name else "Which pattern? Say PATTERN=<name>."
         raise LabError(f"{wrong} There are: {', '.join(patterns())}.")
     return name
+
+
+class FunctionFailed(LabError):
+    """A function that was invoked has failed; `answer` is what Lambda gave back, decoded."""
+
+    def __init__(self, function: str, answer: Any) -> None:
+        super().__init__(f"The function {function} failed: {json.dumps(answer)}")
+        self.answer = answer
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many messages a queue holds: an approximation, on AWS."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.in_flight + self.delayed
 
 
 @dataclass(frozen=True)
@@ -79,12 +102,33 @@ class Deployment:
             raise LabError(f"{self.name} is not deployed on {self.target.name}: make apply PATTERN={self.pattern}")
         return outputs
 
+    @cached_property
+    def contract(self) -> Contract:
+        """What the lab knows of the pattern, from its outputs. Raises LabError when they break the contract."""
+        return Contract.of(self.pattern, self.outputs)
+
+    def invoke(self, function: str, payload: Any = None) -> Any:
+        """What a function, by its short name, answers to a payload (by default {}), decoded.
+
+        Raises FunctionFailed when it fails, and LabError when the pattern has no such function.
+        """
+        if function not in self.contract.functions:
+            known = ", ".join(self.contract.functions)
+            raise LabError(f"The pattern {self.pattern} has no function {function!r}. There are: {known}.")
+        name, content = self.contract.functions[function].name, json.dumps({} if payload is None else payload)
+        return answer(function, self.target.client("lambda").invoke(FunctionName=name, Payload=content))
+
+    def depth(self, queue_url: str) -> Depth:
+        """How many messages a queue holds."""
+        return depth(self.target.client("sqs"), queue_url)
+
     def apply(self, show: Callable[[str], None]) -> Outcome:
         """Builds, initialises and applies."""
         packages.build(self.pattern)
         self.terraform.init()
         outcome = self.terraform.apply(self._arguments, show)
-        self.__dict__.pop("outputs", None)
+        for cached in ("outputs", "contract"):
+            self.__dict__.pop(cached, None)
         return outcome
 
     def destroy(self, show: Callable[[str], None]) -> Outcome:
@@ -112,6 +156,25 @@ class Deployment:
     def _arguments(self) -> dict[str, str]:
         # relative, as the variable's default is: a plain `terraform plan` in the folder must see no difference
         return {"name": self.name, "build_dir": os.path.relpath(paths.BUILD, self.folder), **self.variables}
+
+
+def answer(function: str, response: Mapping[str, Any]) -> Any:
+    """What Lambda's Invoke gave back for a function, decoded. Raises FunctionFailed when the function failed."""
+    content = json.load(response["Payload"])
+    if "FunctionError" in response:
+        raise FunctionFailed(function, content)
+    return content
+
+
+def depth(sqs: Any, queue_url: str) -> Depth:
+    """How many messages a queue holds, asked of a client of SQS."""
+    asked = {
+        "waiting": "ApproximateNumberOfMessages",
+        "in_flight": "ApproximateNumberOfMessagesNotVisible",
+        "delayed": "ApproximateNumberOfMessagesDelayed",
+    }
+    found = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(asked.values()))["Attributes"]
+    return Depth(**{field: int(found[attribute]) for field, attribute in asked.items()})
 
 
 def deployed(target_name: str | None = None) -> Iterator[tuple[str, str]]:

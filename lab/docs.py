@@ -10,13 +10,14 @@ from typing import Any
 
 import hcl2
 
-from lab import asl, paths, targets
+from lab import asl, contract, paths, targets
 from lab.deployment import patterns
 from lab.experiment import claim
 
 FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
 INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
 STATES = ("<!-- BEGIN STATES -->", "<!-- END STATES -->")
+CONTRACT = ("<!-- BEGIN CONTRACT -->", "<!-- END CONTRACT -->")
 GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
 TABLE = re.compile(r"(<!-- BEGIN TABLE (test_\w+) -->)")
 NOT_RUN = "not run yet"
@@ -49,6 +50,7 @@ def parts() -> dict[Path, dict[Markers, str]]:
         wanted[file.parents[1] / "README.md"][STATES] = asl.drawing(asl.definition(file))
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
         wanted[folder / "README.md"] = {INTERFACE: interface(folder)}
+    wanted[paths.ROOT / "docs/contract.md"] = {CONTRACT: contract.table()}
     wanted[paths.ROOT / "docs/gaps.md"] = {GAPS: gaps()}
     return wanted
 

@@ -30,6 +30,11 @@ class Target:
     region: str
     access_key: str | None = None
 
+    @property
+    def patience(self) -> float:
+        """How many times longer things may take than on the local target, whose times are compressed."""
+        return 1.0 if self.name == "local" else 5.0
+
     @cached_property
     def _session(self) -> Any:
         if self.access_key:

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from lab import deployment, packages, paths
 from lab.console import LabError
-from lab.deployment import Deployment, deployed, in_workspace, leftovers, patterns
+from lab.deployment import Deployment, Depth, FunctionFailed, deployed, in_workspace, leftovers, patterns
 from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
@@ -169,6 +169,73 @@ class TestLeftovers:
         assert list(leftovers(moto, "fanout")) == []
 
 
+class FakeLambda:
+    """A Lambda client whose one function answers as told; `invoked` is what it was called with."""
+
+    def __init__(self, answer: Any, **more: str) -> None:
+        self.response = {"Payload": io.BytesIO(json.dumps(answer).encode()), **more}
+        self.invoked: list[tuple[str, Any]] = []
+
+    def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, Any]:
+        self.invoked.append((FunctionName, json.loads(Payload)))
+        return self.response
+
+
+class TestInvoke:
+    @pytest.fixture(autouse=True)
+    def outputs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        functions = {"producer": {"name": "fanout-producer", "log_group": "/aws/lambda/fanout-producer"}}
+        monkeypatch.setattr(Deployment, "outputs", {"entry": "producer", "functions": functions})
+
+    def answering(self, monkeypatch: pytest.MonkeyPatch, answer: Any, **more: str) -> FakeLambda:
+        client = FakeLambda(answer, **more)
+        monkeypatch.setattr(Target, "client", lambda self, service: client)
+        return client
+
+    @pytest.mark.parametrize(("payload", "sent"), [(None, {}), ({"orders": []}, {"orders": []}), ([], []), (0, 0)])
+    def test_a_function_is_invoked_by_its_short_name_and_its_answer_decoded(
+        self, monkeypatch: pytest.MonkeyPatch, payload: Any, sent: Any
+    ) -> None:
+        client = self.answering(monkeypatch, {"published": [1]})
+
+        assert Deployment.of("fanout", LOCAL).invoke("producer", payload) == {"published": [1]}
+        assert client.invoked == [("fanout-producer", sent)]
+
+    @pytest.mark.parametrize("kind", ["Unhandled", "Handled"])
+    def test_a_function_that_fails(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        self.answering(monkeypatch, {"errorType": "ValueError", "errorMessage": "no [topic]"}, FunctionError=kind)
+
+        with pytest.raises(FunctionFailed) as failed:
+            Deployment.of("fanout", LOCAL).invoke("producer")
+
+        assert str(failed.value) == (
+            'The function producer failed: {"errorType": "ValueError", "errorMessage": "no [topic]"}'
+        )
+        assert failed.value.answer["errorType"] == "ValueError"
+
+    def test_a_function_that_does_not_exist(self) -> None:
+        with pytest.raises(LabError, match=r"^The pattern fanout has no function 'nosuch'. There are: producer\.$"):
+            Deployment.of("fanout", LOCAL).invoke("nosuch")
+
+
+def test_the_depth_of_a_queue(moto: Target) -> None:
+    sqs = moto.client("sqs")
+    url = sqs.create_queue(QueueName="orders")["QueueUrl"]
+    for delay in (0, 0, 0, 0, 300, 300, 300):
+        sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=delay)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+
+    depth = Deployment.of("fanout", moto).depth(url)
+
+    assert depth == Depth(waiting=3, in_flight=1, delayed=3)
+    assert depth.total == 7
+
+
+@pytest.mark.parametrize(("name", "patience"), [("local", 1), ("endpoint", 5), ("aws", 5)])
+def test_other_targets_are_given_more_time_than_the_local_one(name: str, patience: int) -> None:
+    assert Target(name, "", None, "us-east-1").patience == patience
+
+
 class TestDestroy:
     @pytest.fixture(autouse=True)
     def no_terraform(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
@@ -243,6 +310,32 @@ class TestNames:
         (variables,) = given
         assert (copy.folder / variables.pop("build_dir")).resolve() == paths.BUILD
         assert variables == {"name": "t3fa9c1-fanout", "max_receive_count": "2"}
+
+    def test_the_contract_is_read_once_and_again_after_an_apply(
+        self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[str] = []
+
+        def outputs(self: Terraform) -> dict[str, Any]:
+            read.append("outputs")
+            name = f"producer-{len(read)}"
+            return {"entry": name, "functions": {name: {"name": f"fanout-{name}", "log_group": "/fanout"}}}
+
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: Outcome())
+        monkeypatch.setattr(Terraform, "outputs", outputs)
+        copy = Deployment.of("fanout", LOCAL)
+
+        assert [copy.contract.entry, copy.contract.entry] == ["producer-1", "producer-1"]
+        copy.apply(lambda line: None)
+        assert copy.contract.entry == copy.outputs["entry"] == "producer-2"
+
+    def test_outputs_that_break_the_contract(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
+        monkeypatch.setattr(Terraform, "outputs", lambda self: {"entry": "producer"})
+
+        with pytest.raises(LabError, match=r"^The outputs of the pattern fanout break the contract .*\n  functions: "):
+            _ = Deployment.of("fanout", LOCAL).contract
 
     def test_what_is_not_deployed_has_no_outputs(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
         monkeypatch.setattr(Terraform, "outputs", lambda self: {})
