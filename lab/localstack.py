@@ -1,13 +1,11 @@
 """The local target's LocalStack: installed on first use, one process in the background, stopped without a trace."""
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,8 @@ from filelock import FileLock
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lab import paths
-from lab.console import LabError, run, tail
+from lab.console import LabError, tail
+from lab.environments import Environment
 
 VERSION = "4.14.0"
 DEFAULT_PORT = 4566
@@ -72,25 +71,34 @@ class LocalStack:
         return saved if alive else None
 
     @property
+    def environment(self) -> Environment:
+        """What runs LocalStack, with the extension."""
+        source = paths.LOCALSTACK_HOST
+        return Environment(self.environments / "env", source / "requirements.lock", source)
+
+    @property
+    def function_environment(self) -> Environment:
+        """What runs the functions: another, so that none can import LocalStack by accident."""
+        return Environment(self.environments / "functions", paths.LOCALSTACK_HOST / "functions.lock")
+
+    @property
     def python(self) -> Path:
         """The interpreter that runs LocalStack."""
-        return self.environments / "env/bin/python"
+        return self.environment.python
 
     @property
     def function_python(self) -> Path:
-        """The interpreter that runs the functions: another, so that none can import LocalStack by accident."""
-        return self.environments / "functions/bin/python"
+        """The interpreter that runs the functions."""
+        return self.function_environment.python
 
     def outdated(self) -> bool:
         """Whether an environment is missing, or made from another lock file."""
-        return any(_stamp(folder) != wanted for folder, wanted, *_ in self._wanted())
+        return self.environment.outdated() or self.function_environment.outdated()
 
     def install(self) -> None:
         """Creates the environments that are missing or outdated; with none, it does not touch the network."""
-        self.environments.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.environments / ".lock"), ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(_install, *job) for job in self._wanted() if _stamp(job[0]) != job[1]]
-            for job in jobs:
+        with ThreadPoolExecutor() as pool:
+            for job in [pool.submit(each.make) for each in (self.environment, self.function_environment)]:
                 job.result()
 
     def start(self) -> tuple[Instance, bool]:
@@ -134,16 +142,6 @@ class LocalStack:
                 if process.environ().get("LAMBDA_TASK_ROOT", "").startswith(mine):
                     found.append(process)
         return found
-
-    def _wanted(self) -> list[tuple[Path, str, Path, bool]]:
-        """(environment, hash of what it is made from, lock file, whether the extension goes into it)"""
-        source = paths.LOCALSTACK_HOST
-        wanted = []
-        for name, lock, extension in (("env", "requirements.lock", True), ("functions", "functions.lock", False)):
-            inputs = [source / lock, *([source / "pyproject.toml"] if extension else [])]
-            content = b"".join(file.read_bytes() for file in inputs) + str(source).encode()
-            wanted.append((self.environments / name, hashlib.sha256(content).hexdigest(), source / lock, extension))
-        return wanted
 
     @property
     def _pid_file(self) -> Path:
@@ -241,27 +239,3 @@ def _listeners(port: int) -> Iterator[str]:
             for connection in process.net_connections(kind="tcp"):
                 if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
                     yield f"{process.info['name']} (pid {process.pid})"
-
-
-def _install(environment: Path, stamp: str, lock: Path, extension: bool) -> None:
-    log = paths.LOGS / f"install-{environment.name}.log"
-    run([sys.executable, "-m", "venv", "--clear", str(environment)], log)
-    pip = [
-        str(environment / "bin/python"),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-    ]
-    run([*pip, "--require-hashes", "-r", str(lock)], log)
-    if extension:
-        run([*pip, "--no-build-isolation", "--editable", str(paths.LOCALSTACK_HOST)], log)
-    (environment / ".installed").write_text(stamp)
-
-
-def _stamp(environment: Path) -> str:
-    """What an environment was made from, as a hash; empty when it was not finished."""
-    file = environment / ".installed"
-    return file.read_text() if file.exists() else ""

@@ -1,6 +1,5 @@
 """Every static check, each with the real tool: what `make lint` runs."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lab import asl, console, paths, terraform
+from lab import asl, paths, terraform
+from lab.environments import Environment
 
 PYTHON_TOOLS = Path(sys.executable).parent
 TYPED = ["lab", *sorted(str(folder.relative_to(paths.ROOT)) for folder in paths.LAYERS.glob("*/python"))]
@@ -75,7 +75,7 @@ def test_terraform_test(initialised: Path) -> None:
 
 
 def test_checkov() -> None:
-    passes([str(environment_of("checkov") / "bin/checkov"), "--config-file", ".checkov.yaml"])
+    passes([program_of("checkov"), "--config-file", ".checkov.yaml"])
 
 
 @pytest.mark.parametrize("file", DEFINITIONS, ids=paths.shown)
@@ -86,22 +86,14 @@ def test_state_machine(file: Path, tmp_path: Path) -> None:
     template.write_text(
         json.dumps({"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}})
     )
-    passes([str(environment_of("cfn-lint") / "bin/cfn-lint"), str(template)])
+    passes([program_of("cfn-lint"), str(template)])
 
 
-def environment_of(tool: str) -> Path:
-    """A linter in an environment of its own, since it pins what the lab needs newer; made on first use."""
-    environment, lock = paths.LAB / tool, paths.ROOT / f"tests/{tool}.lock"
-    stamp, wanted = environment / ".installed", hashlib.sha256(lock.read_bytes()).hexdigest()
-    paths.LAB.mkdir(exist_ok=True)
-    with FileLock(paths.LAB / f"{tool}.lock"):
-        if not stamp.exists() or stamp.read_text() != wanted:
-            log = paths.LOGS / f"install-{tool}.log"
-            console.run([sys.executable, "-m", "venv", "--clear", str(environment)], log)
-            pip = [str(environment / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            console.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], log)
-            stamp.write_text(wanted)
-    return environment
+def program_of(tool: str) -> str:
+    """A linter's program, from an environment of its own, since it pins what the lab needs newer."""
+    environment = Environment(paths.LAB / tool, paths.ROOT / f"tests/{tool}.lock")
+    environment.make()
+    return str(environment.folder / "bin" / tool)
 
 
 @pytest.fixture

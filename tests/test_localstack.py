@@ -20,7 +20,7 @@ import psutil
 import pytest
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from lab import localstack, paths
+from lab import environments, localstack, paths
 from lab.console import LabError
 from lab.localstack import LocalStack
 
@@ -377,7 +377,7 @@ class TestInstallation:
             if command[1:3] == ["-m", "venv"]:
                 Path(command[-1]).mkdir(parents=True, exist_ok=True)
 
-        monkeypatch.setattr(localstack, "run", pip_or_venv)
+        monkeypatch.setattr(environments, "run", pip_or_venv)
         lab = LocalStack(tmp_path / "data", 4566, tmp_path / "environments")
         assert lab.outdated()
 
@@ -401,7 +401,7 @@ class TestInstallation:
         def fail(command: list[str], log: Path, **_: Any) -> None:
             raise LabError("pip ended with status 1")
 
-        monkeypatch.setattr(localstack, "run", fail)
+        monkeypatch.setattr(environments, "run", fail)
         lab = LocalStack(tmp_path / "data", 4566, tmp_path / "environments")
 
         with pytest.raises(LabError, match="pip ended with status 1"):
