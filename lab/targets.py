@@ -16,7 +16,6 @@ from localstack_client.config import get_service_endpoint
 from lab import localstack, paths
 from lab.console import LabError
 
-EMULATED_ACCOUNT = "000000000000"
 _PLACEHOLDER = "test"  # LocalStack takes any credentials; these are no secret
 
 
@@ -66,11 +65,6 @@ class Target:
             raise LabError(f"Nothing answers {where}.") from error
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             raise LabError(f"The target {self.name} does not accept your credentials: {error}") from error
-
-    @cached_property
-    def gaps(self) -> dict[str, "Gap"]:
-        """What this target is known not to show, by gap id."""
-        return {gap.id: gap for gap in known_gaps() if gap.target == self.name}
 
 
 @dataclass(frozen=True)

@@ -39,14 +39,12 @@ MIRROR_PARENTS = [Path("/opt"), Path("/usr/share"), Path("/usr/local/share")]
 class Outcome:
     """What a run of Terraform did.
 
-    `changes` counts what was added, changed and removed. `seconds` is the run's wall time, and `sqs_wait_seconds`
-    the part of it in which the provider was creating a queue: it polls each for 25 s until its attributes are stable
-    (internal/service/sqs in terraform-provider-aws).
+    `changes` counts what was added, changed and removed. `sqs_wait_seconds` is the part of its time in which the
+    provider was creating a queue: it polls each for 25 s until its attributes are stable (internal/service/sqs in
+    terraform-provider-aws).
     """
 
     changes: dict[str, int] = field(default_factory=lambda: {"add": 0, "change": 0, "remove": 0})
-    outputs: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
     sqs_wait_seconds: float = 0.0
 
 
@@ -125,7 +123,6 @@ class Terraform:
     def _stream(self, arguments: list[str], show: Callable[[str], None]) -> Outcome:
         command = [self.executable, *arguments, "-json", "-input=false", "-compact-warnings"]
         self._log(f"$ {' '.join(command)}")
-        began = time.monotonic()
         # A session of its own: Ctrl-C reaches Terraform once, from here, and it ends cleanly with its state saved.
         process = subprocess.Popen(
             command, cwd=self.folder, env=self.environment, text=True, start_new_session=True,
@@ -150,7 +147,6 @@ class Terraform:
                 + "\n".join(progress.errors or ["(no error message)"])
                 + f"\nThe whole log: {paths.shown(self.log)}"
             )
-        progress.outcome.seconds = time.monotonic() - began
         progress.outcome.sqs_wait_seconds = progress.sqs_wait_seconds()
         return progress.outcome
 
@@ -184,8 +180,6 @@ class _Progress:
             counts = event["changes"]
             self.planned = sum(counts[name] for name in ("add", "change", "remove"))
             self.outcome.changes = {name: counts[name] for name in ("add", "change", "remove")}
-        elif kind == "outputs":
-            self.outcome.outputs = {name: output.get("value") for name, output in event["outputs"].items()}
         elif kind in ("apply_start", "apply_complete", "apply_errored"):
             self._hook(kind, event)
 
