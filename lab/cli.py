@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import time
-from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lab import bench as benchmarks
 from lab import docs as generated
-from lab import executions, faults, journeys, localstack, packages, paths, targets, terraform, testing
+from lab import faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
@@ -88,8 +88,9 @@ def env(target: TargetOption = "local") -> None:
 @app.command()
 def build(pattern: PatternOption = "") -> None:
     """Builds a pattern's zips."""
+    check_pattern(pattern)
     with step("building") as progress:
-        progress.result = built(check_pattern(pattern))
+        progress.result = built(packages.build(pattern))
 
 
 @app.command()
@@ -99,7 +100,7 @@ def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesO
     terraform.find_executable()
     deployment = Deployment.of(pattern, ready(target, yes))
     with step("building") as progress:
-        progress.result = built(pattern)
+        progress.result = built(deployment.zips)
     with step("terraform apply") as progress:
         outcome = deployment.apply(progress.detail)
         counts = "{add} added, {change} changed, {remove} destroyed".format(**outcome.changes)
@@ -112,6 +113,7 @@ def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesO
     console.print(f"\n[bold]{pattern}[/bold] is deployed on {deployment.target.name}. Its outputs:")
     for name, value in deployment.outputs.items():
         console.print(f"  {name} = {short(value)}", markup=False)
+    _ = deployment.contract  # says what is wrong with the outputs, if anything is
     console.print(f"\nNext: make send PATTERN={pattern} · make test PATTERN={pattern} · patterns/{pattern}/README.md")
 
 
@@ -130,18 +132,19 @@ def send(
     if not file.exists():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.json")))
         raise LabError(f"Unknown EVENT={event}. There are: {known}.")
+    try:
+        payload = json.loads(file.read_text())
+    except ValueError as error:
+        raise LabError(f"{paths.shown(file)} is not JSON: {error}") from error
     began = time.time()
     sent: set[str] = set()
     for _ in range(count):
-        published = invoke(deployment, deployment.outputs["entry"], file.read_bytes())["published"]
+        published = deployment.invoke(deployment.contract.entry, payload)["published"]
         sent |= {item["correlation_id"] for item in published}
         if count == 1:
             for item in published:
                 console.print(f"  sent {journeys.subject(item)}", markup=False)
-    if "state_machines" in deployment.outputs:
-        follow_executions(deployment, sent, began)
-    else:
-        follow(deployment, sent, began)
+    follow.follow(deployment, sent, began)
 
 
 @app.command()
@@ -199,8 +202,9 @@ def fault(
 ) -> None:
     """Breaks a function on purpose, until `heal`."""
     deployment = applied(pattern, target)
-    if function not in deployment.outputs["functions"]:
-        raise LabError(f"Unknown FUNCTION={function}. There are: {', '.join(deployment.outputs['functions'])}.")
+    functions = deployment.contract.functions
+    if function not in functions:
+        raise LabError(f"Unknown FUNCTION={function}. There are: {', '.join(functions)}.")
     example = "For example PARAMETERS='{\"seconds\": 2}'."
     try:
         more = json.loads(parameters)
@@ -235,10 +239,10 @@ def redrive(
 ) -> None:
     """Moves a dead-letter queue's messages back to their queue."""
     deployment = applied(pattern, target)
-    queues = deployment.outputs["queues"]
+    queues = deployment.contract.queues
     if queue not in queues:
-        raise LabError(f"Unknown QUEUE={queue}. There are: {', '.join(queues)}.")
-    console.print(f"{faults.redrive(deployment, queues[queue]['dlq_arn'])} message(s) moved back to {queue}.")
+        raise LabError(f"Unknown QUEUE={queue}. There are: {', '.join(queues) or 'none'}.")
+    console.print(f"{faults.redrive(deployment, queues[queue].dlq_arn)} message(s) moved back to {queue}.")
 
 
 @app.command()
@@ -365,19 +369,8 @@ def applied(pattern: str, target: str) -> Deployment:
     return Deployment.of(pattern, reachable(target))
 
 
-def built(pattern: str) -> str:
-    count = len(packages.build(pattern))
-    return f"built {count} zips in {paths.shown(paths.BUILD)}"
-
-
-def invoke(deployment: Deployment, function: str, payload: bytes = b"{}") -> Any:
-    """What a function answers. Raises LabError when it fails."""
-    name = deployment.outputs["functions"][function]["name"]
-    answer = deployment.target.client("lambda").invoke(FunctionName=name, Payload=payload)
-    content = json.load(answer["Payload"])
-    if answer.get("FunctionError"):
-        raise LabError(f"The function {function} failed: {json.dumps(content)}")
-    return content
+def built(zips: list[Path]) -> str:
+    return f"built {len(zips)} zips in {paths.shown(paths.BUILD)}"
 
 
 def operate(deployment: Deployment, operation: str) -> None:
@@ -385,55 +378,15 @@ def operate(deployment: Deployment, operation: str) -> None:
 
     Raises LabError when the pattern has no such function, or when the function found something wrong.
     """
-    operations = deployment.outputs.get("operations", {})
+    operations = deployment.contract.operations
     if operation not in operations:
         known = ", ".join(f"make {name}" for name in operations) or "none"
         raise LabError(f"The pattern {deployment.pattern} has no `make {operation}`. Its operations: {known}.")
     with step(operation) as progress:
-        found = invoke(deployment, operations[operation])
+        found = deployment.invoke(operations[operation])
         progress.result = f"{operation}: {found['summary']}"
     if problems := found.get("problems"):
         raise LabError("\n".join([f"{len(problems)} problem(s):", *(f"  {problem}" for problem in problems)]))
-
-
-def follow(deployment: Deployment, correlation_ids: set[str], began: float, quiet_seconds: float = 2.0) -> None:
-    """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while."""
-    seen: set[str] = set()
-    counts: Counter[str] = Counter()
-    latest = time.monotonic()
-    patience = quiet_seconds if deployment.target.endpoint else 10 * quiet_seconds
-    while time.monotonic() - latest < patience:
-        for hop in journeys.logged(deployment, began):
-            if hop.event_id in seen or hop.line.get("correlation_id") not in correlation_ids:
-                continue
-            seen.add(hop.event_id)
-            latest = time.monotonic()
-            outcome = hop.line.get("message")
-            if outcome not in ("processed", "failed"):
-                continue
-            counts[f"{hop.where} {outcome}"] += 1
-            if len(seen) <= 30:
-                error = f": {hop.line['error']}" if "error" in hop.line else ""
-                console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
-        time.sleep(0.2)
-    summary = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
-    console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
-
-
-def follow_executions(deployment: Deployment, correlation_ids: set[str], began: float) -> None:
-    """Prints the states of the executions that bear one of the correlation ids, as they are left."""
-    with console.status("waiting for executions") as status:
-        counts = executions.follow(
-            deployment.target.client("stepfunctions"),
-            [machine["arn"] for machine in deployment.outputs["state_machines"].values()],
-            correlation_ids,
-            began,
-            show=lambda line: console.print(f"  {line}", markup=False),
-            busy=lambda text: status.update(escape(text) or "waiting for executions"),
-        )
-    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    summary = summary or f"No new execution, and `make trace PATTERN={deployment.pattern} ID=<id>` says why"
-    console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
 
 
 def short(value: Any) -> str:

@@ -18,9 +18,9 @@ from lab.contract import Contract
 from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
-# AWS removes a queue from its lists up to 60 s after it is deleted:
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
-GONE_WITHIN_SECONDS = 90
+# How long after it was deleted something may still be listed, on the local target; AWS does so with a queue for up to
+# 60 s: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
+GONE_WITHIN_SECONDS = 18
 
 
 def patterns() -> list[str]:
@@ -91,6 +91,11 @@ class Deployment:
         return paths.PATTERNS / self.pattern
 
     @cached_property
+    def zips(self) -> list[Path]:
+        """What its functions and layers are deployed from, built when first asked for. Raises LabError."""
+        return packages.build(self.pattern)
+
+    @cached_property
     def terraform(self) -> Terraform:
         return Terraform(self.folder, self.workspace, self.target.environment())
 
@@ -123,8 +128,8 @@ class Deployment:
         return depth(self.target.client("sqs"), queue_url)
 
     def apply(self, show: Callable[[str], None]) -> Outcome:
-        """Builds, initialises and applies."""
-        packages.build(self.pattern)
+        """Builds, initialises and applies. Raises LabError."""
+        _ = self.zips
         self.terraform.init()
         outcome = self.terraform.apply(self._arguments, show)
         for cached in ("outputs", "contract"):
@@ -133,7 +138,7 @@ class Deployment:
 
     def destroy(self, show: Callable[[str], None]) -> Outcome:
         """Destroys it and proves it. Raises LabError, listing what is left, when something is."""
-        packages.build(self.pattern)  # Terraform reads the zips' hashes, also to destroy
+        _ = self.zips  # Terraform reads their hashes, also to destroy
         self.terraform.init()
         outcome = self.terraform.destroy(self._arguments, show)
         show("looking for anything left")
@@ -145,12 +150,21 @@ class Deployment:
 
     def wait_until_gone(self) -> list[str]:
         """What is still there of this copy once AWS has had time to forget it: empty, if all went well."""
-        seconds = GONE_WITHIN_SECONDS if self.target.endpoint is None else 3
+        seconds = GONE_WITHIN_SECONDS * self.target.patience
         wait = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.5), retry=retry_if_result(bool))
         try:
             return list(wait(lambda: sorted(leftovers(self.target, self.name))))
         except RetryError as error:
             return list(error.last_attempt.result())
+
+    def keep(self) -> None:
+        """Notes that this isolated copy stays for a later run."""
+        _kept_file(self.pattern, self.workspace).write_text(json.dumps(self.variables))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was noted that this copy stays."""
+        return _kept_file(self.pattern, self.workspace).exists()
 
     @property
     def _arguments(self) -> dict[str, str]:
@@ -186,9 +200,21 @@ def deployed(target_name: str | None = None) -> Iterator[tuple[str, str]]:
 
 
 def in_workspace(pattern: str, workspace: str, target: Target) -> Deployment:
-    """The copy whose state a workspace holds."""
-    run_id = workspace.removeprefix(target.name).removeprefix("-")
-    return Deployment(pattern, target, f"{run_id}-{pattern}" if run_id else pattern)
+    """The copy whose state a workspace holds; with its variables, if it was kept."""
+    run_id, file = workspace.removeprefix(target.name).removeprefix("-"), _kept_file(pattern, workspace)
+    variables = json.loads(file.read_text()) if file.exists() else {}
+    return Deployment(pattern, target, f"{run_id}-{pattern}" if run_id else pattern, variables)
+
+
+def kept(pattern: str, target: Target) -> list[Deployment]:
+    """A pattern's copies that were kept for a later run, with their variables."""
+    copies = [in_workspace(pattern, workspace, target) for of, workspace in deployed(target.name) if of == pattern]
+    return [copy for copy in copies if copy.is_kept]
+
+
+def _kept_file(pattern: str, workspace: str) -> Path:
+    """Beside the state of a copy that stays for a later run: its variables."""
+    return paths.STATE / pattern / workspace / "kept"
 
 
 def leftovers(target: Target, name: str) -> Iterator[str]:

@@ -1,18 +1,17 @@
-"""Executions of Step Functions: what a history says about each state, and following executions while they run."""
+"""Executions of Step Functions: which there are, and what a history says about each visit to a state."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 RUNNING = "RUNNING"
 
 
 @dataclass
-class Row:
-    """One visit to a state; `depth` counts the Map and Parallel states around it, `errors` are its attempts'."""
+class Visit:
+    """A visit to a state; `depth` counts the Map and Parallel states around it, `errors` are its attempts'."""
 
     state: str
     depth: int
@@ -47,29 +46,29 @@ def history(client: Any, execution_arn: str) -> list[dict[str, Any]]:
     return [event for page in pages for event in page["events"]]
 
 
-def rows(client: Any, execution_arn: str) -> list[Row]:
+def visits(client: Any, execution_arn: str) -> list[Visit]:
     """The states that an execution visited, in the order in which it entered them."""
-    return rows_of(history(client, execution_arn))
+    return visits_of(history(client, execution_arn))
 
 
-def rows_of(events: list[dict[str, Any]]) -> list[Row]:
+def visits_of(events: list[dict[str, Any]]) -> list[Visit]:
     """The same of events that were read before.
 
     Each event names the one that led to it; what happens in a state so leads back to the event that entered it.
     """
-    found: list[Row] = []
-    state_of: dict[int, Row | None] = {0: None}  # by event: the state that it belongs to
-    around: dict[int, Row | None] = {}  # by state: the Map or Parallel state that it is in
+    found: list[Visit] = []
+    state_of: dict[int, Visit | None] = {0: None}  # by event: the state that it belongs to
+    around: dict[int, Visit | None] = {}  # by state: the Map or Parallel state that it is in
     for event in events:
         before = state_of.get(event["previousEventId"])
         kind = event["type"]
         if kind.endswith("StateEntered"):
             inside = before if before is None or before.left is None else around[id(before)]
             depth = 0 if inside is None else inside.depth + 1
-            row = Row(event["stateEnteredEventDetails"]["name"], depth, event["timestamp"])
-            around[id(row)] = inside
-            found.append(row)
-            state_of[event["id"]] = row
+            visit = Visit(event["stateEnteredEventDetails"]["name"], depth, event["timestamp"])
+            around[id(visit)] = inside
+            found.append(visit)
+            state_of[event["id"]] = visit
             continue
         state_of[event["id"]] = before
         if before is None:
@@ -130,55 +129,3 @@ def named(client: Any, state_machine_arn: str, name: str) -> Execution | None:
         return describe(client, prefix + name.removeprefix(prefix))
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         return None
-
-
-def follow(
-    client: Any,
-    state_machine_arns: list[str],
-    correlation_ids: set[str],
-    since: float,
-    show: Callable[[str], None],
-    busy: Callable[[str], None],
-    patience: timedelta = timedelta(seconds=10),
-) -> dict[str, int]:
-    """Shows each state as it is left, until every execution has ended; returns how many ended in which status.
-
-    `show` gets finished lines, `busy` what is going on now. Gives up when no execution has appeared, or none has moved
-    on, for `patience` while none is running.
-    """
-    shown: dict[str, int] = {}  # by execution: how many rows
-    ended: dict[str, str] = {}
-    moved = time.monotonic()
-    while time.monotonic() - moved < patience.total_seconds():
-        running: list[str] = []
-        for arn in state_machine_arns:
-            for execution in find(client, arn, correlation_ids, since):
-                if execution.arn in ended:
-                    continue
-                visited = rows(client, execution.arn)
-                is_over = execution.status != RUNNING
-                upto = len(visited) if is_over else _finished(visited)
-                for row in visited[shown.get(execution.arn, 0) : upto]:
-                    show(f"{execution.order_id}  {row}")
-                    moved = time.monotonic()
-                shown[execution.arn] = max(upto, shown.get(execution.arn, 0))
-                if is_over:
-                    ended[execution.arn] = execution.status
-                    show(f"{execution.order_id}  {execution.status}{f': {execution.error}' if execution.error else ''}")
-                elif visited:
-                    running.append(f"{execution.order_id} {visited[-1].state}")
-        busy(", ".join(running[:5]))
-        if running:
-            moved = time.monotonic()
-        elif len({*ended}) and time.monotonic() - moved > 2:
-            break
-        time.sleep(0.5)
-    counts: dict[str, int] = {}
-    for status in ended.values():
-        counts[status] = counts.get(status, 0) + 1
-    return counts
-
-
-def _finished(visited: list[Row]) -> int:
-    """How many rows, from the first on, are over: a state is shown after those before it, and with its duration."""
-    return next((index for index, row in enumerate(visited) if row.left is None), len(visited))

@@ -19,16 +19,14 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from lab import paths, targets
 from lab.console import console, step
-from lab.deployment import Deployment, deployed, in_workspace
+from lab.deployment import Deployment, kept
 from lab.journeys import log_line
 
 # Upper bounds in seconds, for a machine that does much else at the same time.
 SOON = 40.0  # a delivery, with cold starts; an alarm that fires
 ALARM_CLEARS = 200.0  # a metric that has gaps is judged by its last value for as long as three periods of 60 s
 
-PATIENCE = {"aws": 5, "endpoint": 5}  # how much longer than on the local target things may take
 BACKGROUND = 10  # the niceness of what runs beside experiments
-KEPT = "kept"  # a file beside the state of a copy that KEEP=1 keeps, with its variables
 
 
 class Experiment:
@@ -98,7 +96,7 @@ class Experiment:
 
         Fails with what was awaited and the timeline of what was seen instead.
         """
-        seconds = within * PATIENCE.get(self.target.name, 1)
+        seconds = within * self.target.patience
         wait = Retrying(
             stop=stop_after_delay(seconds), wait=wait_fixed(0.25), retry=retry_if_result(lambda seen: not seen)
         )
@@ -118,13 +116,7 @@ class Experiment:
 
     def messages_in(self, queue_url: str) -> int:
         """How many messages a queue holds, in flight or delayed ones included (an approximation on AWS)."""
-        names = [
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ]
-        attributes = self.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-        return sum(int(attributes[name]) for name in names)
+        return self.deployment.depth(queue_url).total
 
     def take(self, queue_url: str) -> list[dict[str, Any]]:
         """Receives and deletes what a queue holds now, with all attributes."""
@@ -212,9 +204,9 @@ def deployments(request: pytest.FixtureRequest, target: targets.Target) -> Itera
     for variables in (_variables(item) for item in request.session.items if item.path == request.path):
         if variables not in wanted:
             wanted.append(variables)
-    kept = _kept(pattern, target) if keep else []
+    earlier = kept(pattern, target) if keep else []
     copies = [
-        next((copy for copy in kept if copy.variables == variables), None)
+        next((copy for copy in earlier if copy.variables == variables), None)
         or Deployment.isolated(pattern, target, variables)
         for variables in wanted
     ]
@@ -227,7 +219,7 @@ def deployments(request: pytest.FixtureRequest, target: targets.Target) -> Itera
     finally:
         if keep:
             for copy in copies:
-                (copy.terraform.state / copy.workspace / KEPT).write_text(json.dumps(copy.variables))
+                copy.keep()
                 with _shown(request):
                     console.print(
                         f"Kept {copy.name}. Use it again: make test PATTERN={pattern} KEEP=1. Remove it: make destroy "
@@ -323,17 +315,6 @@ def _side_by_side(copies: list[Deployment], work: Callable[[Deployment], Any]) -
     with ThreadPoolExecutor(len(copies)) as pool:
         for done in [pool.submit(work, copy) for copy in copies]:
             done.result()
-
-
-def _kept(pattern: str, target: targets.Target) -> list[Deployment]:
-    """The copies that KEEP=1 kept, with their variables."""
-    copies = []
-    for found, workspace in deployed(target.name):
-        file = paths.STATE / pattern / workspace / KEPT
-        if found == pattern and file.exists():
-            copy = in_workspace(pattern, workspace, target)
-            copies.append(Deployment(pattern, target, copy.name, json.loads(file.read_text())))
-    return copies
 
 
 def _shown(request: pytest.FixtureRequest) -> Any:

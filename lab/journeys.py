@@ -37,8 +37,8 @@ def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Itera
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
     """
     pages = deployment.target.client("logs").get_paginator("filter_log_events")
-    for name, function in deployment.outputs["functions"].items():
-        found = pages.paginate(logGroupName=function["log_group"], startTime=int(since * 1000), filterPattern=pattern)
+    for name, function in deployment.contract.functions.items():
+        found = pages.paginate(logGroupName=function.log_group, startTime=int(since * 1000), filterPattern=pattern)
         for event in (event for page in found for event in page["events"]):
             if line := log_line(event["message"]):
                 yield Hop(name, event["timestamp"] / 1000, line, event["eventId"])
@@ -47,8 +47,8 @@ def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Itera
 def hops(deployment: Deployment, id: str) -> list[Hop]:
     """Every line and every state of a correlation id, oldest first; `id` may also name an execution, or be its ARN."""
     client = deployment.target.client("stepfunctions")
-    machines = {name: machine["arn"] for name, machine in deployment.outputs.get("state_machines", {}).items()}
-    started = [found for arn in machines.values() if (found := executions.named(client, arn, id))]
+    machines = deployment.contract.state_machines
+    started = [found for machine in machines.values() if (found := executions.named(client, machine.arn, id))]
     correlation_id = started[0].correlation_id if started else id
     mine = logged(deployment, pattern=f"{{ $.correlation_id = {json.dumps(correlation_id)} }}")
     # once more here: some emulators ignore a filter pattern
@@ -57,16 +57,21 @@ def hops(deployment: Deployment, id: str) -> list[Hop]:
         return []
     began = min(hop.at for hop in lines)
     visited = [
-        Hop(name, row.entered.timestamp(), {"message": row.state, "order_id": execution.order_id} | _said(row), "")
-        for name, arn in machines.items()
-        for execution in executions.find(client, arn, {correlation_id}, began)
-        for row in executions.rows(client, execution.arn)
+        Hop(name, visit.entered.timestamp(), {"order_id": execution.order_id} | _said(visit), "")
+        for name, machine in machines.items()
+        for execution in executions.find(client, machine.arn, {correlation_id}, began)
+        for visit in executions.visits(client, execution.arn)
     ]
     return sorted(lines + visited, key=lambda hop: hop.at)
 
 
-def _said(row: executions.Row) -> dict[str, Any]:
-    said = {"seconds": row.seconds and round(row.seconds, 2), "retries": row.retries, "errors": ", ".join(row.errors)}
+def _said(visit: executions.Visit) -> dict[str, Any]:
+    said = {
+        "message": visit.state,
+        "seconds": visit.seconds and round(visit.seconds, 2),
+        "retries": visit.retries,
+        "errors": ", ".join(visit.errors),
+    }
     return {name: value for name, value in said.items() if value}
 
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from lab import capacity, paths
 from lab.console import LabError, console
+from lab.contract import Queue
 from lab.deployment import Deployment
 
 SAMPLE_SECONDS = 0.5
@@ -105,24 +106,19 @@ class Load:
 def run(deployment: Deployment, rate: float, seconds: float) -> Path:
     """Sends orders at a rate for so many seconds, and watches until the queue is empty or Ctrl-C.
 
-    Returns the folder with `samples.csv` and `plot.svg`. Raises LabError when the pattern has not exactly one queue, or
-    the queue is not empty to begin with.
+    Returns the folder with `samples.csv` and `plot.svg`. Raises LabError when no load can be put on the pattern, when
+    there would be nothing to send, or when the queue is not empty to begin with.
     """
-    queues = deployment.outputs.get("queues", {})
-    if len(queues) != 1:
-        raise LabError(f"{deployment.pattern} has {len(queues)} queues; a load can be watched on one.")
-    (queue,) = queues.values()
-    dlq_url = _url(deployment, queue["dlq_arn"])
-    waiting, in_flight = _depth(deployment, queue["url"])
-    if waiting or in_flight:
-        raise LabError(
-            f"The queue holds {waiting + in_flight} messages already. Wait until it is empty, and try again."
-        )
-    dead_before = sum(_depth(deployment, dlq_url))
+    load = Load(rate, seconds)
+    if not load.total:
+        raise LabError(f"RATE={rate:g} for DURATION={seconds:g} seconds is not one order.")
+    queue, orders = _loadable(deployment)
+    dlq_url = _url(deployment, queue.dlq_arn)
+    if found := deployment.depth(queue.url).total:
+        raise LabError(f"The queue holds {found} messages already. Wait until it is empty, and try again.")
+    dead_before = deployment.depth(dlq_url).total
 
-    load, began = Load(rate, seconds), time.time()
-    orders = _orders(deployment)
-    pending: list[Future[int]] = []
+    began, pending = time.time(), list[Future[int]]()
     with _view(load) as show, ThreadPoolExecutor(SENDERS) as senders:
         try:
             scheduled = 0
@@ -134,13 +130,15 @@ def run(deployment: Deployment, rate: float, seconds: float) -> Path:
                     pending.append(senders.submit(_send, deployment, batch))
                     scheduled += wanted
                 _collect(pending, load, time.time() - began)
-                waiting, in_flight = _depth(deployment, queue["url"])
-                dead = sum(_depth(deployment, dlq_url)) - dead_before
-                sent = max(load.sends[-1][1] if load.sends else 0, waiting + in_flight + dead)
-                load.samples.append(Sample(round(time.time() - began, 2), sent, waiting, in_flight, dead))
+                depth, dead = deployment.depth(queue.url), deployment.depth(dlq_url).total - dead_before
+                waiting = depth.waiting + depth.delayed
+                sent = max(load.sends[-1][1] if load.sends else 0, waiting + depth.in_flight + dead)
+                load.samples.append(Sample(round(time.time() - began, 2), sent, waiting, depth.in_flight, dead))
                 show()
                 time.sleep(max(0.0, SAMPLE_SECONDS - (time.time() - began - at)))
         except KeyboardInterrupt:
+            if not load.samples:
+                raise
             console.print("Interrupted: what was sent is still worked off.")
     consumer = _consumer(deployment, began, load.samples[-1].processed)
     console.print(summary(load, consumer))
@@ -234,19 +232,25 @@ def state(load: Load) -> dict[str, str]:
     }
 
 
-def _orders(deployment: Deployment) -> Iterator[dict[str, Any]]:
-    """The orders of the pattern's sample event, over and over, each with an order id of its own."""
-    samples = json.loads((deployment.folder / "events/default.json").read_text())["orders"]
+def _loadable(deployment: Deployment) -> tuple[Queue, Iterator[dict[str, Any]]]:
+    """The queue to watch, and the orders to send: the sample event's, over and over, each with an id of its own.
+
+    Raises LabError when the pattern is not one that a load can be put on.
+    """
+    contract = deployment.contract
+    samples = json.loads((deployment.folder / "events/default.json").read_text()).get("orders")
+    if len(contract.queues) != 1 or len(contract.functions) != 2 or not samples:
+        raise LabError(
+            f"No load can be put on {deployment.pattern}: that takes a pattern whose sample event is a list of orders, "
+            "with one queue, which one function consumes, such as queue-buffer."
+        )
     prefix = f"load-{secrets.token_hex(3)}"
-    for number in count(1):
-        yield samples[number % len(samples)] | {"order_id": f"{prefix}-{number}"}
+    (queue,) = contract.queues.values()
+    return queue, (samples[number % len(samples)] | {"order_id": f"{prefix}-{number}"} for number in count(1))
 
 
 def _send(deployment: Deployment, orders: list[dict[str, Any]]) -> int:
-    entry = deployment.outputs["functions"][deployment.outputs["entry"]]["name"]
-    answer = deployment.target.client("lambda").invoke(FunctionName=entry, Payload=json.dumps({"orders": orders}))
-    if "FunctionError" in answer:
-        raise LabError(f"{entry} could not send: {answer['Payload'].read().decode()}")
+    deployment.invoke(deployment.contract.entry, {"orders": orders})
     return len(orders)
 
 
@@ -257,13 +261,6 @@ def _collect(pending: list[Future[int]], load: Load, now: float) -> None:
         load.sends.append((now, (load.sends[-1][1] if load.sends else 0) + done.result()))
 
 
-def _depth(deployment: Deployment, queue_url: str) -> tuple[int, int]:
-    """(waiting, in flight): approximate on AWS."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    got = deployment.target.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
-    return int(got[names[0]]), int(got[names[1]])
-
-
 def _url(deployment: Deployment, arn: str) -> str:
     name = arn.rsplit(":", 1)[1]
     return str(deployment.target.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
@@ -271,19 +268,17 @@ def _url(deployment: Deployment, arn: str) -> str:
 
 def _consumer(deployment: Deployment, began: float, processed: int) -> capacity.Consumer | None:
     """The consumer as its mapping says and its REPORT lines measured it; None when there are none yet."""
-    (function,) = (f for name, f in deployment.outputs["functions"].items() if name != deployment.outputs["entry"])
+    (function,) = (f for name, f in deployment.contract.functions.items() if name != deployment.contract.entry)
     pages = deployment.target.client("logs").get_paginator("filter_log_events")
     milliseconds = [
         float(found[1])
-        for page in pages.paginate(
-            logGroupName=function["log_group"], startTime=int(began * 1000), filterPattern="REPORT"
-        )
+        for page in pages.paginate(logGroupName=function.log_group, startTime=int(began * 1000), filterPattern="REPORT")
         for event in page["events"]
         if (found := re.search(r"\tDuration: ([\d.]+) ms", event["message"]))
     ]
     if not milliseconds or not processed:
         return None
-    mapping = deployment.target.client("lambda").list_event_source_mappings(FunctionName=function["name"])
+    mapping = deployment.target.client("lambda").list_event_source_mappings(FunctionName=function.name)
     scaling = mapping["EventSourceMappings"][0].get("ScalingConfig", {})
     return capacity.Consumer(
         batch_size=processed / len(milliseconds),

@@ -7,7 +7,6 @@ import sys
 from lab import localstack, paths
 from lab.console import console, step
 from lab.deployment import deployed, in_workspace, patterns
-from lab.experiment import KEPT
 from lab.targets import Target
 
 # Each pattern's experiments are one worker's, and wait most of the time; this many are for all other tests.
@@ -36,7 +35,7 @@ def run_tests(pattern: str, target: Target) -> int:
     finally:
         for name, workspace in sorted(set(deployed(target.name)) - before):
             copy = in_workspace(name, workspace, target)
-            if not (copy.terraform.state / workspace / KEPT).exists():
+            if not copy.is_kept:
                 with step(f"destroying {copy.name}, which the tests left") as progress:
                     copy.destroy(progress.detail)
 

@@ -20,7 +20,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from lab import cli, executions, faults, localstack, packages, paths, targets
+from lab import cli, executions, faults, follow, localstack, packages, paths, targets
 from lab.console import LabError
 from lab.deployment import Deployment, patterns
 from lab.targets import Target
@@ -298,7 +298,12 @@ OUTPUTS = {
     "functions": {
         name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"} for name in ("producer", "billing")
     },
-    "queues": {"billing": {"dlq_arn": "arn:aws:sqs:us-east-1:123456789012:fanout-billing-dlq"}},
+    "queues": {
+        "billing": {
+            "url": "https://sqs.us-east-1.amazonaws.com/123456789012/fanout-billing",
+            "dlq_arn": "arn:aws:sqs:us-east-1:123456789012:fanout-billing-dlq",
+        }
+    },
     "faults_parameter": "/fanout/faults",
 }
 
@@ -444,9 +449,11 @@ class TestJourneys:
         logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
 
     def test_following_shows_the_lines_of_what_was_sent_and_no_others(
-        self, moto: Target, logged: float, capsys: pytest.CaptureFixture[str]
+        self, moto: Target, logged: float, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        cli.follow(Deployment.of("fanout", moto), {"c-1"}, logged - 10, quiet_seconds=0.1)
+        monkeypatch.setattr(follow, "QUIET", 0.1)
+
+        follow.follow(Deployment.of("fanout", moto), {"c-1"}, logged - 10)
 
         assert capsys.readouterr().out.splitlines() == [
             "  billing processed o-1",
@@ -470,11 +477,12 @@ class TestJourneys:
     ) -> None:
         execution = executions.Execution("arn:execution:o-1", "o-1", "c-1", "SUCCEEDED", None)
         began = datetime.fromtimestamp(logged + 0.5, UTC)
-        row = executions.Row("Charge", 1, began, began + timedelta(seconds=2), attempts=2, errors=["States.Timeout"])
-        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"state_machines": {"order": {"arn": "arn:order"}}})
+        visit = executions.Visit("Charge", 1, began, began + timedelta(seconds=2), 2, ["States.Timeout"])
+        machines = {"order": {"arn": "arn:order", "log_group": "/order"}}
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"state_machines": machines})
         monkeypatch.setattr(executions, "named", lambda client, arn, name: execution if name == "o-1" else None)
         monkeypatch.setattr(executions, "find", lambda client, arn, ids, since: [execution] if ids == {"c-1"} else [])
-        monkeypatch.setattr(executions, "rows", lambda client, arn: [row])
+        monkeypatch.setattr(executions, "visits", lambda client, arn: [visit])
 
         rows = [line.split() for line in run("trace", ID=id).splitlines()[1:]]
 
@@ -523,13 +531,13 @@ class TestOrder:
         monkeypatch.setattr(packages, "build", lambda pattern: done.append("build") or [Path("a.zip")])
         outcome = Outcome({"add": 3, "change": 0, "remove": 0}, sqs_wait_seconds=25.4)
         monkeypatch.setattr(Deployment, "apply", lambda self, show: done.append("apply") or outcome)
-        monkeypatch.setattr(Deployment, "outputs", {"topic": "arn:aws:sns:us-east-1:000000000000:fanout-orders"})
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"topic": "arn:aws:sns:us-east-1:1:fanout-orders"})
 
         result = CliRunner().invoke(cli.app, ["apply"], env={"PATTERN": "fanout"}, catch_exceptions=False)
 
         assert done == ["start", "build", "apply"]
         assert "3 added, 0 changed, 0 destroyed; 25 s of it the provider waiting for queues" in result.output
-        assert "topic = arn:aws:sns:us-east-1:000000000000:fanout-orders" in result.output
+        assert "topic = arn:aws:sns:us-east-1:1:fanout-orders" in result.output
         assert "make send PATTERN=fanout" in result.output
 
     @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from lab import deployment, packages, paths
 from lab.console import LabError
-from lab.deployment import Deployment, Depth, FunctionFailed, deployed, in_workspace, leftovers, patterns
+from lab.deployment import Deployment, Depth, FunctionFailed, deployed, in_workspace, kept, leftovers, patterns
 from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
@@ -298,6 +298,24 @@ class TestNames:
         for copy in (Deployment.of("fanout", LOCAL), Deployment.isolated("fanout", LOCAL, {})):
             assert in_workspace("fanout", copy.workspace, LOCAL) == copy
 
+    def test_a_copy_that_is_kept_is_found_again_with_its_variables(self, lab_dir: Path) -> None:
+        copies = [Deployment.isolated("fanout", LOCAL, {"max_receive_count": str(n)}) for n in range(2)]
+        others = [
+            Deployment.isolated("s3-trigger", LOCAL, {}),
+            Deployment("fanout", Target("endpoint", "", None, "us-east-1"), "t-fanout"),
+        ]
+        for copy in [*copies, *others]:
+            (lab_dir / "state" / copy.pattern / copy.workspace).mkdir(parents=True)
+            (lab_dir / "state" / copy.pattern / copy.workspace / "terraform.tfstate").touch()
+        assert kept("fanout", LOCAL) == []
+
+        for copy in [copies[1], *others]:
+            copy.keep()
+
+        assert kept("fanout", LOCAL) == [copies[1]]
+        assert [copy.is_kept for copy in copies] == [False, True]
+        assert in_workspace("fanout", copies[1].workspace, LOCAL).variables == {"max_receive_count": "1"}
+
     def test_terraform_gets_the_name_and_where_the_zips_are(self, lab_dir: Path, monkeypatch: Any) -> None:
         given: list[dict[str, str]] = []
         monkeypatch.setattr(packages, "build", lambda pattern: [])
@@ -336,6 +354,24 @@ class TestNames:
 
         with pytest.raises(LabError, match=r"^The outputs of the pattern fanout break the contract .*\n  functions: "):
             _ = Deployment.of("fanout", LOCAL).contract
+
+    def test_the_zips_are_built_once_for_all_that_is_done_with_a_copy(
+        self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        built: list[str] = []
+        monkeypatch.setattr(packages, "build", lambda pattern: built.append(pattern) or [Path("a.zip")])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: Outcome())
+        monkeypatch.setattr(Terraform, "destroy", lambda self, variables, show: Outcome())
+        monkeypatch.setattr(deployment, "leftovers", lambda target, name: [])
+        copy = Deployment.of("fanout", LOCAL)
+
+        assert copy.zips == [Path("a.zip")]
+        copy.apply(lambda line: None)
+        copy.destroy(lambda line: None)
+        Deployment.of("fanout", LOCAL).destroy(lambda line: None)
+
+        assert built == ["fanout", "fanout"]
 
     def test_what_is_not_deployed_has_no_outputs(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
         monkeypatch.setattr(Terraform, "outputs", lambda self: {})

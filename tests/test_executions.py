@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab import executions
+from lab import executions, follow
+from lab.console import console
+from lab.deployment import Deployment
+from lab.targets import Target
 
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -37,7 +40,7 @@ def history() -> Iterator[History]:
 
 
 def shown(history: History) -> list[str]:
-    return [str(row) for row in executions.rows_of(history.events)]
+    return [str(visit) for visit in executions.visits_of(history.events)]
 
 
 def test_a_state_has_its_duration_its_retries_and_their_errors(history: History) -> None:
@@ -65,8 +68,8 @@ def test_states_inside_parallel_and_map_states_are_indented_and_what_follows_is_
     done = history.add("ParallelStateSucceeded", history.leave("Two", second))
     history.enter("After", history.leave("Both", done, "Parallel"))
 
-    rows = executions.rows_of(history.events)
-    assert [(row.state, row.depth) for row in rows] == [
+    visits = executions.visits_of(history.events)
+    assert [(visit.state, visit.depth) for visit in visits] == [
         ("Both", 0),
         ("One", 1),
         ("Two", 1),
@@ -74,13 +77,13 @@ def test_states_inside_parallel_and_map_states_are_indented_and_what_follows_is_
         ("Item", 2),
         ("After", 0),
     ]
-    assert [row.state for row in rows if row.left is None] == ["After"]
+    assert [visit.state for visit in visits if visit.left is None] == ["After"]
 
 
 def test_a_state_that_is_stopped_has_no_duration(history: History) -> None:
     history.enter("Slow", history.add("ParallelStateStarted", history.enter("Both", 0, "Parallel")))
 
-    assert [row.seconds for row in executions.rows_of(history.events)] == [None, None]
+    assert [visit.seconds for visit in executions.visits_of(history.events)] == [None, None]
 
 
 class Client:
@@ -124,15 +127,39 @@ class Client:
         class InvalidArn(Exception): ...
 
 
-def test_following_shows_each_state_once_until_every_execution_has_ended() -> None:
-    lines: list[str] = []
+class TestFollowing:
+    @pytest.fixture(autouse=True)
+    def deployed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        outputs = {
+            "entry": "producer",
+            "functions": {"producer": {"name": "producer", "log_group": "/producer"}},
+            "state_machines": {"order": {"arn": "arn:machine", "log_group": "/machine"}},
+        }
+        client = Client()
+        monkeypatch.setattr(Deployment, "outputs", outputs)
+        monkeypatch.setattr(Target, "client", lambda self, service: client)
+        monkeypatch.setattr(follow, "QUIET", 0.1)
 
-    counts = executions.follow(
-        Client(), ["arn:machine"], {"mine", "old"}, BEGAN.timestamp(), show=lines.append, busy=lambda text: None
-    )
+    def shown(self, *correlation_ids: str) -> list[str]:
+        target = Target("local", "", None, "us-east-1")
+        with console.capture() as captured:
+            follow.follow(Deployment.of("orchestration", target), set(correlation_ids), BEGAN.timestamp())
+        return [line for line in captured.get().splitlines() if line]
 
-    assert counts == {"SUCCEEDED": 1}
-    assert lines == ["o-1  Ship  1.00 s", "o-1  Shipped", "o-1  SUCCEEDED"]
+    def test_each_state_is_shown_once_until_every_execution_has_ended(self) -> None:
+        assert self.shown("mine", "old") == [
+            "  o-1  Ship  1.00 s",
+            "  o-1  Shipped",
+            "  o-1  SUCCEEDED",
+            "1 SUCCEEDED. Correlation id: mine, old",
+        ]
+
+    def test_without_an_execution_it_says_where_to_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(follow, "BEGUN", 0.1)
+
+        assert self.shown("nosuch") == [
+            "No new execution, and `make trace PATTERN=orchestration ID=<id>` says why. Correlation id: nosuch"
+        ]
 
 
 @pytest.mark.parametrize("name", ["mine", "arn:mine"])

@@ -17,7 +17,7 @@ from lab import packages, paths, targets, testing
 from lab.bench import local_target
 from lab.bench.measurement import Measurement, timed
 from lab.console import console, step
-from lab.deployment import Deployment
+from lab.deployment import Deployment, answer
 
 WARM_INVOCATIONS = 200
 COLD_INVOCATIONS = 5
@@ -103,14 +103,11 @@ def deploying(pattern: str, target: targets.Target) -> Iterator[Measurement]:
 
 def invocations(copy: Deployment) -> Iterator[Measurement]:
     """Cold and warm invocations of a consumer with a batch of one order, through the fault layer and without it."""
-    client = copy.target.client("lambda")
-    name = next(
-        function["name"] for short, function in copy.outputs["functions"].items() if short != copy.outputs["entry"]
-    )
+    client, contract = copy.target.client("lambda"), copy.contract
+    short, function = next(item for item in contract.functions.items() if item[0] != contract.entry)
 
     def invoke() -> None:
-        answer = client.invoke(FunctionName=name, Payload=json.dumps({"Records": [RECORD]}))
-        assert "FunctionError" not in answer, answer["Payload"].read()
+        answer(short, client.invoke(FunctionName=function.name, Payload=json.dumps({"Records": [RECORD]})))
 
     def warm_milliseconds() -> float:
         invoke()
@@ -122,11 +119,11 @@ def invocations(copy: Deployment) -> Iterator[Measurement]:
         return statistics.median(times)
 
     def configure(**settings: Any) -> None:
-        client.update_function_configuration(FunctionName=name, **settings)
-        client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        client.update_function_configuration(FunctionName=function.name, **settings)
+        client.get_waiter("function_updated_v2").wait(FunctionName=function.name, WaiterConfig={"Delay": 1})
 
     cold = []
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    variables = client.get_function_configuration(FunctionName=function.name)["Environment"]["Variables"]
     for number in range(COLD_INVOCATIONS):
         configure(Environment={"Variables": variables | {"COLD_START": str(number)}})
         with timed() as one:

@@ -9,13 +9,13 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from lab import localstack
 from lab.bench.measurement import Measurement, free_port, timed
 from lab.console import step
+from lab.deployment import answer, depth
 from lab.targets import Target
 
 BATCH = 10
@@ -110,7 +110,7 @@ class _Bench:
         name = self.function(PLAIN)
         began = time.perf_counter()
         self.lambda_.create_event_source_mapping(EventSourceArn=arn, FunctionName=name, BatchSize=BATCH)
-        while self._depth(url) and time.perf_counter() - began < DEADLINE_SECONDS:
+        while depth(self.sqs, url).total and time.perf_counter() - began < DEADLINE_SECONDS:
             time.sleep(0.05)
         return MESSAGES / (time.perf_counter() - began)
 
@@ -134,15 +134,8 @@ class _Bench:
 
     def _invoke(self, name: str) -> float:
         with timed() as one:
-            answer: dict[str, Any] = self.lambda_.invoke(FunctionName=name)
-            answer["Payload"].read()
-        assert "FunctionError" not in answer
+            answer(name, self.lambda_.invoke(FunctionName=name))
         return one() * 1000
-
-    def _depth(self, url: str) -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in attributes.values())
 
 
 def _cpu_percent(process: psutil.Process) -> float:

@@ -16,7 +16,7 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from lab import asl, executions, faults, paths
-from lab.executions import Row
+from lab.executions import Visit
 from lab.experiment import SOON, Experiment
 
 # Compressed: with the defaults a silent warehouse is given up after a minute, and retries wait 2, 4 and 8 s.
@@ -114,14 +114,14 @@ class Shop:
         found = self.statuses()
         self.experiment.note("the executions' end", **{name: found[name] for name in sorted(wanted)[:10]})
 
-    def visited(self, number: int) -> list[Row]:
-        return executions.rows(self.steps, self.arn(number))
+    def visited(self, number: int) -> list[Visit]:
+        return executions.visits(self.steps, self.arn(number))
 
     def path(self, number: int) -> list[str]:
         """The states that the order's execution visited, without those inside Map and Parallel states."""
         return [row.state for row in self.visited(number) if row.depth == 0]
 
-    def row(self, number: int, state: str) -> Row:
+    def row(self, number: int, state: str) -> Visit:
         return next(row for row in self.visited(number) if row.state == state)
 
     def errors(self, number: int) -> set[str]:
@@ -258,7 +258,7 @@ def runs(shop: Shop, first: int, naming: str) -> tuple[Counter[str], dict[str, i
     assert {each["status"] for each in new()} == {"SUCCEEDED"}
     arns = [each["executionArn"] for each in new()]
     inputs = [shop.steps.describe_execution(executionArn=arn)["input"] for arn in arns]
-    mails = [row for arn in arns for row in executions.rows(shop.steps, arn) if row.state == "Notify the customer"]
+    mails = [row for arn in arns for row in executions.visits(shop.steps, arn) if row.state == "Notify the customer"]
     fired = [name for name, state in shop.alarms().items() if state == "ALARM"]
     row = {"Orders": ORDERS, "Executions": len(arns), "Mails to customers": len(mails), "Alarms": len(fired)}
     return Counter(json.loads(given)["order_id"] for given in inputs), row

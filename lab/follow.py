@@ -1,0 +1,89 @@
+"""Follows what was sent: shows what the functions, or the states of executions, make of it until nothing more comes."""
+
+import time
+from collections import Counter
+
+from rich.markup import escape
+
+from lab import executions, journeys
+from lab.console import console
+from lab.deployment import Deployment
+
+# in seconds, on the local target
+QUIET = 2.0  # nothing more for so long: that was all
+BEGUN = 10.0  # an execution has begun by then
+SHOWN = 30  # lines; what comes after them is only counted
+
+
+def follow(deployment: Deployment, correlation_ids: set[str], since: float) -> None:
+    """Prints what becomes of what was sent at `since` (seconds since the epoch), and how often what came of it.
+
+    That is each state of the executions, where the pattern has state machines; elsewhere what the functions logged.
+    """
+    if deployment.contract.state_machines:
+        summary = _executions(deployment, correlation_ids, since)
+        summary = summary or f"No new execution, and `make trace PATTERN={deployment.pattern} ID=<id>` says why"
+    else:
+        summary = _lines(deployment, correlation_ids, since) or "nothing yet"
+    console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
+
+
+def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> str:
+    """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while."""
+    seen: set[str] = set()
+    counts: Counter[str] = Counter()
+    latest = time.monotonic()
+    while time.monotonic() - latest < QUIET * deployment.target.patience:
+        for hop in journeys.logged(deployment, since):
+            if hop.event_id in seen or hop.line.get("correlation_id") not in correlation_ids:
+                continue
+            seen.add(hop.event_id)
+            latest = time.monotonic()
+            outcome = hop.line.get("message")
+            if outcome not in ("processed", "failed"):
+                continue
+            counts[f"{hop.where} {outcome}"] += 1
+            if len(seen) <= SHOWN:
+                error = f": {hop.line['error']}" if "error" in hop.line else ""
+                console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
+        time.sleep(0.2)
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _executions(deployment: Deployment, correlation_ids: set[str], since: float) -> str:
+    """Prints each state as it is left, until every execution that bears one of the correlation ids has ended.
+
+    Gives up when none has begun, or none goes on, for a while.
+    """
+    client = deployment.target.client("stepfunctions")
+    shown: Counter[str] = Counter()  # by execution: how many visits
+    ended: dict[str, str] = {}  # by execution: its status
+    latest = time.monotonic()
+    with console.status("waiting for executions") as status:
+        while time.monotonic() - latest < (QUIET if ended else BEGUN) * deployment.target.patience:
+            running: list[str] = []
+            for machine in deployment.contract.state_machines.values():
+                for execution in executions.find(client, machine.arn, correlation_ids, since):
+                    if execution.arn in ended:
+                        continue
+                    visits = executions.visits(client, execution.arn)
+                    is_over = execution.status != executions.RUNNING
+                    upto = len(visits) if is_over else _over(visits)
+                    for visit in visits[shown[execution.arn] : upto]:
+                        console.print(f"  {execution.order_id}  {visit}", markup=False)
+                    shown[execution.arn] = max(upto, shown[execution.arn])
+                    latest = time.monotonic()
+                    if is_over:
+                        ended[execution.arn] = execution.status
+                        error = f": {execution.error}" if execution.error else ""
+                        console.print(f"  {execution.order_id}  {execution.status}{error}", markup=False)
+                    elif visits:
+                        running.append(f"{execution.order_id} {visits[-1].state}")
+            status.update(escape(", ".join(running[:5])) or "waiting for executions")
+            time.sleep(0.5)
+    return ", ".join(f"{count} {status}" for status, count in sorted(Counter(ended.values()).items()))
+
+
+def _over(visits: list[executions.Visit]) -> int:
+    """How many visits, from the first on, are over: a state is shown after those before it, and with its duration."""
+    return next((index for index, visit in enumerate(visits) if visit.left is None), len(visits))
