@@ -6,12 +6,15 @@ import shlex
 import signal
 import sys
 import time
+import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from lab import bench as benchmarks
 from lab import docs as generated
@@ -21,7 +24,9 @@ from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
 from lab.targets import Target
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+INTERRUPTED = 130  # the exit status of what SIGINT ended: 128 + 2
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 PatternOption = Annotated[str, typer.Option(envvar="PATTERN", help="Name of a pattern.")]
 TargetOption = Annotated[str, typer.Option(envvar="TARGET", help="local, endpoint or aws.")]
@@ -29,13 +34,56 @@ YesOption = Annotated[bool, typer.Option(envvar="YES", help="Do not ask before c
 
 
 def main() -> None:
-    """Runs a command; an error that the user can act on is shown without a traceback, and ends with status 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: everything is cleaned up
+    """Runs a command. However it fails, that is said in a sentence, and never with a traceback.
+
+    The exit status is 1 after an error and 130 after Ctrl-C. The traceback of an error that nobody foresaw is in a log.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end alike: everything is cleaned up
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
-        app()
+        status = app(standalone_mode=False)
     except LabError as error:
-        errors.print(f"[red]✗[/red] {escape(str(error))}")
-        sys.exit(1)
+        status = failed(str(error))
+    except typer.BadParameter as error:
+        status = failed(wrong_value(error))
+    except TyperException as error:
+        status = failed(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except Exception as error:
+        status = failed(unforeseen(error))
+    if status == INTERRUPTED:
+        errors.print("Interrupted.")
+    sys.exit(status)
+
+
+def failed(message: str) -> int:
+    """Says what is wrong, and returns the exit status."""
+    errors.print(f"[red]✗[/red] {escape(message)}")
+    return 1
+
+
+def wrong_value(error: typer.BadParameter) -> str:
+    """A sentence about an option whose value does not do, as it was typed."""
+    parameter = error.param
+    if parameter is None or not isinstance(parameter.envvar, str):
+        return error.format_message()
+    expected = error.message.removeprefix("Input ").split(",")[0]  # as pydantic says it
+    expected = expected.replace("a valid boolean", "1 or 0").replace("a valid integer", "a whole number")
+    return f"{parameter.envvar}={os.environ.get(parameter.envvar, '')} {expected}."
+
+
+def unforeseen(error: Exception) -> str:
+    """A line about an error that no command expects, with the path of a log that has its traceback."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    log = paths.LOGS / f"error-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)))
+    except OSError as unwritten:
+        return f"Something went wrong that the lab did not foresee: {said} (and no log of it: {unwritten})"
+    return f"Something went wrong that the lab did not foresee: {said} (traceback: {paths.shown(log)})"
 
 
 @app.command()
@@ -181,8 +229,8 @@ def verify(pattern: PatternOption = "", target: TargetOption = "local") -> None:
 def load(
     pattern: PatternOption = "",
     target: TargetOption = "local",
-    rate: Annotated[float, typer.Option(envvar="RATE", min=0.1, help="Orders per second.")] = 20,
-    duration: Annotated[float, typer.Option(envvar="DURATION", min=1, help="Seconds to send for.")] = 30,
+    rate: Annotated[float, typer.Option(envvar="RATE", min=0.1, max=1000, help="Orders per second.")] = 20,
+    duration: Annotated[float, typer.Option(envvar="DURATION", min=1, max=86400, help="Seconds to send for.")] = 30,
 ) -> None:
     """Sends at a rate and shows live what becomes of it, until the queue is empty."""
     folder = loads.run(applied(pattern, target), rate, duration)

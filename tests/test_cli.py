@@ -117,6 +117,106 @@ class TestWhichPattern:
         assert f"✗ Unknown PATTERN=fanuot. {KNOWN}\n" in refused(make("apply", "PATTERN=fanuot"))
 
 
+class TestValues:
+    """Options that take a number, or a yes or no, as people type them."""
+
+    @pytest.mark.parametrize(
+        ("command", "typed", "said"),
+        [
+            ("load", "RATE=0", "should be greater than or equal to 0.1."),
+            ("load", "RATE=fast", "should be a valid number."),
+            ("load", "RATE=inf", "should be less than or equal to 1000."),
+            ("load", "DURATION=0", "should be greater than or equal to 1."),
+            ("load", "DURATION=inf", "should be less than or equal to 86400."),
+            ("send", "COUNT=0", "should be greater than or equal to 1."),
+            ("send", "COUNT=1.5", "should be a whole number."),
+            ("fault", "PROBABILITY=often", "should be a valid number."),
+            ("fault", "RECEIVE_COUNT=x", "should be a whole number."),
+            ("apply", "YES=maybe", "should be 1 or 0."),
+            ("test", "KEEP=2", "should be 1 or 0."),
+        ],
+    )
+    def test_a_value_that_does_not_do(self, make: Shell, command: str, typed: str, said: str) -> None:
+        done = make(command, "PATTERN=fanout", typed)
+
+        assert refused(done).splitlines()[0] == f"✗ {typed} {said}"
+        assert done.stdout == ""
+
+
+class TestHowItEnds:
+    """The program itself, as `make` starts it."""
+
+    def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_is_in_a_log(
+        self, make: Shell, lab_dir: Path
+    ) -> None:
+        (lab_dir / "build").touch()  # where a folder should be
+
+        said, *more = refused(make("build", "PATTERN=fanout")).splitlines()
+
+        found = re.fullmatch(
+            r"✗ Something went wrong that the lab did not foresee: FileExistsError: .*/build' \(traceback: (.*)\)", said
+        )
+        assert found
+        assert Path(found[1]).parent == lab_dir / "logs"
+        assert Path(found[1]).read_text().startswith("Traceback (most recent call last):")
+        assert [line for line in more if not line.startswith("make: ")] == []
+
+    def test_what_aws_refuses_is_one_line(self, make: Shell, sts: "Sts", fake_terraform: Callable[[str], Path]) -> None:
+        outputs = json.dumps({name: {"value": value} for name, value in OUTPUTS.items()})
+        fake_terraform(f"if arguments[0] == 'output': print({outputs!r})")
+        url = f"http://127.0.0.1:{sts.server_port}"
+
+        done = make("send", "PATTERN=fanout", "TARGET=endpoint", AWS_ENDPOINT_URL=url)
+
+        assert "did not foresee: ClientError: An error occurred (" in refused(done)
+
+    def test_an_error_whose_log_cannot_be_written(self, make: Shell, lab_dir: Path) -> None:
+        (lab_dir / "build").touch()
+        (lab_dir / "logs").touch()
+
+        said = refused(make("build", "PATTERN=fanout")).splitlines()[0]
+
+        assert re.search(r"FileExistsError: .*/build' \(and no log of it: .*/logs'\)$", said)
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
+    def test_an_interrupted_one_says_so_in_one_line(self, user: Path, sts: "Sts", number: signal.Signals) -> None:
+        sts.answers = False
+        environment = {
+            "PYTHONPATH": f"{paths.ROOT}:{paths.LAYERS / 'fault_injection/python'}",
+            "PATTERN": "fanout",
+            "TARGET": "endpoint",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{sts.server_port}",
+        }
+        with subprocess.Popen(
+            [sys.executable, "-m", "lab", "heal"], env={**os.environ, **environment}, cwd=paths.ROOT, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it may be ignored here
+        ) as process:  # fmt: skip
+            assert sts.asked.wait(30)
+            process.send_signal(number)
+            out, said = process.communicate(timeout=30)
+
+        assert (process.returncode, out, said) == (130, "", "Interrupted.\n")
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ([], "✗ Missing command.\n"),
+            (["nosuch"], "✗ No such command 'nosuch'.\n"),
+            (["load", "--nosuch"], "✗ No such option: --nosuch\n"),
+        ],
+    )
+    def test_what_is_no_command(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["lab", *arguments])
+
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+
+        assert (ended.value.code, capsys.readouterr().err) == (1, said)
+
+
 class TestWhichTarget:
     @pytest.mark.parametrize("command", ["env", "apply", "send", "destroy", "test"])
     def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
@@ -242,11 +342,13 @@ class TestAws:
 
 
 class Sts(ThreadingHTTPServer):
-    """What AWS's identity service answers, on this machine."""
+    """What AWS's identity service answers, on this machine; what is asked of other services is forbidden."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), StsHandler)
         self.actions: list[str] = []
+        self.asked, self.over = threading.Event(), threading.Event()
+        self.answers = True
         self.status = 200
         self.credentials = {
             "AWS_ACCESS_KEY_ID": "a",
@@ -262,11 +364,14 @@ class StsHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.actions += re.findall(r"Action=(\w+)", request)
+        self.server.asked.set()
+        if not self.server.answers:
+            self.server.over.wait()
         answer = b"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>123456789012</Account>"
         answer += b"</GetCallerIdentityResult></GetCallerIdentityResponse>"
         if self.server.status != 200:
             answer = b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code></Error></ErrorResponse>"
-        self.send_response(self.server.status)
+        self.send_response(self.server.status if self.path == "/" else 403)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -280,6 +385,7 @@ def sts() -> Iterator[Sts]:
     with Sts() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
+        server.over.set()
         server.shutdown()
 
 

@@ -1,12 +1,17 @@
 """What `make load` makes of what it sees: ages, paces, and the picture."""
 
 import xml.etree.ElementTree as xml
+from collections.abc import Callable
 
 import pytest
+from moto import mock_aws
 from rich.console import Console
 
 from lab.capacity import Consumer
-from lab.load import Load, Sample, plot, state, summary
+from lab.console import LabError
+from lab.deployment import Deployment
+from lab.load import Load, Sample, plot, run, state, summary
+from lab.targets import Target
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -21,6 +26,61 @@ def finished() -> Load:
         in_flight = min(left, 20)
         load.samples.append(Sample(float(second), sent, left - in_flight, in_flight, dead=1 if second == 21 else 0))
     return load
+
+
+class TestWhatCannotBeLoaded:
+    @pytest.fixture
+    def deploy(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Deployment]:
+        """A deployed pattern with functions and queues of these names, of which the first function is the entry."""
+
+        def deployed(pattern: str, functions: list[str], queues: list[str]) -> Deployment:
+            outputs = {
+                "entry": functions[0],
+                "functions": {name: {"name": name, "log_group": name} for name in functions},
+                "queues": {name: {"url": name, "dlq_arn": name} for name in queues},
+            }
+            monkeypatch.setattr(Deployment, "outputs", outputs)
+            return Deployment.of(pattern, Target("local", "", None, "us-east-1", "test"))
+
+        return deployed
+
+    @pytest.mark.parametrize(
+        ("pattern", "functions", "queues"),
+        [
+            pytest.param("s3-trigger", ["uploader", "worker"], ["work"], id="events that are no orders"),
+            pytest.param("queue-buffer", ["producer", "warehouse"], [], id="no queue"),
+            pytest.param("fanout", ["producer", "billing"], ["billing", "shipping"], id="several queues"),
+            pytest.param("queue-buffer", ["producer", "starter", "warehouse"], ["orders"], id="several consumers"),
+            pytest.param("queue-buffer", ["producer"], ["orders"], id="no consumer"),
+        ],
+    )
+    def test_a_pattern_without_one_queue_of_orders_and_one_consumer(
+        self, deploy: Callable[..., Deployment], pattern: str, functions: list[str], queues: list[str]
+    ) -> None:
+        with pytest.raises(LabError) as refused:
+            run(deploy(pattern, functions, queues), 20, 30)
+
+        assert str(refused.value) == (
+            f"No load can be put on {pattern}: that takes a pattern whose sample event is a list of orders, with one "
+            "queue, which one function consumes, such as queue-buffer."
+        )
+
+    def test_less_than_one_order(self, deploy: Callable[..., Deployment]) -> None:
+        with pytest.raises(LabError, match=r"^RATE=0\.1 for DURATION=2 seconds is not one order\.$"):
+            run(deploy("queue-buffer", ["producer", "warehouse"], ["orders"]), 0.1, 2)
+
+    def test_a_queue_that_is_not_empty(self, deploy: Callable[..., Deployment]) -> None:
+        with mock_aws():
+            deployment = deploy("queue-buffer", ["producer", "warehouse"], ["orders"])
+            sqs = deployment.target.client("sqs")
+            url = sqs.create_queue(QueueName="orders")["QueueUrl"]
+            queue = {"orders": {"url": url, "dlq_arn": "arn:aws:sqs:us-east-1:123456789012:orders"}}
+            deployment.outputs["queues"] = queue
+            for delay in (0, 60):
+                sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=delay)
+
+            with pytest.raises(LabError, match=r"^The queue holds 2 messages already\. Wait until it is empty"):
+                run(deployment, 20, 30)
 
 
 def until(seconds: int) -> Load:
