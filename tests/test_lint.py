@@ -22,7 +22,7 @@ CHECKS = {
     "ruff check": [str(PYTHON_TOOLS / "ruff"), "check", "."],
     "ruff format": [str(PYTHON_TOOLS / "ruff"), "format", "--check", "."],
     "mypy": [str(PYTHON_TOOLS / "mypy"), *TYPED],
-    "terraform fmt": ["terraform", "fmt", "-check", "-diff", "-recursive", "modules", "patterns"],
+    "terraform fmt": ["terraform", "fmt", "-check", "-diff", "-recursive", "modules", "patterns", "tests"],
 }
 if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part of CI rather than of every machine
     CHECKS["tflint"] = ["tflint", "--recursive", f"--config={paths.ROOT / '.tflint.hcl'}"]
@@ -47,13 +47,24 @@ def test_tool(command: list[str]) -> None:
 def initialised(request: pytest.FixtureRequest, tmp_path: Path, run_folder: Path) -> Path:
     """A copy of a Terraform folder with its provider installed; the folder itself stays as it is.
 
+    Around it is what its tests need of the repository: modules, mocks, a file for every zip (the mocked provider does
+    not look into them), and in a pattern's folder the tests that are the same for every pattern.
+
     The first one of a run resolves the provider, and the others take its lock file: without one, Terraform downloads
     the provider again although it is in the plugin cache, which besides is not safe to fill from two processes.
     """
     repository = tmp_path / "repository"
-    for root in ("modules", "patterns"):
+    for root in ("modules", "patterns", "tests/mocks"):
         shutil.copytree(paths.ROOT / root, repository / root, ignore=shutil.ignore_patterns(".terraform*"))
+    zips = [Path("layers") / layer.name for layer in paths.LAYERS.iterdir()]
+    zips += [Path(function.parents[1].name) / function.name for function in paths.PATTERNS.glob("*/functions/*")]
+    for name in zips:  # where build_dir's default has them
+        file = repository / ".lab/build" / f"{name}.zip"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     copy: Path = repository / request.param.relative_to(paths.ROOT)
+    if paths.PATTERNS in request.param.parents:
+        shutil.copy(paths.ROOT / "tests/every_pattern.tftest.hcl", copy / "tests")
     locked = run_folder / ".terraform.lock.hcl"
     with FileLock(run_folder / "terraform.lock"):
         terraform.choose_provider_source()

@@ -17,3 +17,8 @@ output "alarm" {
   description = "Name of the alarm that fires when the queue is not empty."
   value       = aws_cloudwatch_metric_alarm.depth.alarm_name
 }
+
+output "metrics" {
+  description = "For widgets of modules/dashboard: depth (messages waiting in the queue)."
+  value       = { depth = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.this.name]] }
+}

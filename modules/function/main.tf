@@ -1,10 +1,12 @@
 locals {
-  handler = "app.handler"
+  name            = "${var.shared.name}-${var.service}"
+  handler         = "app.handler"
+  fault_injection = var.shared.fault_injection
 
   environment = merge(
     {
       POWERTOOLS_SERVICE_NAME      = var.service
-      POWERTOOLS_METRICS_NAMESPACE = var.metrics_namespace
+      POWERTOOLS_METRICS_NAMESPACE = var.shared.name
       POWERTOOLS_LOG_LEVEL         = "INFO"
     },
     # So that the consumer knows whether anybody reads its partial batch response.
@@ -13,9 +15,9 @@ locals {
     },
     var.stream_source == null ? {} : { REPORT_BATCH_ITEM_FAILURES = "true" },
     var.environment,
-    var.fault_injection == null ? {} : {
+    local.fault_injection == null ? {} : {
       FAULT_INJECTION_HANDLER   = local.handler
-      FAULT_INJECTION_PARAMETER = var.fault_injection.parameter_name
+      FAULT_INJECTION_PARAMETER = local.fault_injection.parameter_name
       FAULT_INJECTION_FUNCTION  = var.service
     },
   )
@@ -27,10 +29,10 @@ locals {
     # purpose: a late log line cannot bring back a log group that Terraform has destroyed.
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
   }
-  fault_injection_statement = var.fault_injection == null ? [] : [{
+  fault_injection_statement = local.fault_injection == null ? [] : [{
     sid       = "ReadFaultRules"
     actions   = ["ssm:GetParameter"]
-    resources = [var.fault_injection.parameter_arn]
+    resources = [local.fault_injection.parameter_arn]
   }]
   event_source_statement = var.event_source == null ? [] : [{
     sid       = "ConsumeQueue"
@@ -64,20 +66,53 @@ locals {
     local.fault_injection_statement,
     var.policy_statements,
   )
+
+  alarms = merge(
+    {
+      errors = {
+        metric    = "Errors"
+        statistic = "Sum"
+        threshold = 0
+        says      = "${local.name} raised an exception, crashed or timed out: see its log group."
+      }
+      throttles = {
+        metric    = "Throttles"
+        statistic = "Sum"
+        threshold = 0
+        says      = "Invocations of ${local.name} were refused for want of concurrency: see its reserved concurrency and the account's."
+      }
+    },
+    var.stream_source == null ? {} : {
+      iterator_age = {
+        metric    = "IteratorAge"
+        statistic = "Maximum"
+        threshold = var.stream_source.maximum_iterator_age * 1000 # the metric is in milliseconds
+        says      = "${local.name} is behind its stream: a record blocks the shard, or records come faster than they are processed."
+      }
+    },
+    var.asynchronous == null ? {} : {
+      destination = {
+        metric    = "DestinationDeliveryFailures"
+        statistic = "Sum"
+        threshold = 0
+        says      = "Events that ${local.name} failed on were lost: Lambda could not send them to the on-failure queue. See its policy and the role's."
+      }
+    },
+  )
 }
 
 # Function
 
 resource "aws_lambda_function" "this" {
-  function_name = var.name
+  function_name = local.name
   role          = aws_iam_role.this.arn
 
   filename         = var.package
   source_code_hash = filebase64sha256(var.package)
-  layers           = concat(var.layers, var.fault_injection == null ? [] : [var.fault_injection.layer_arn])
-  handler          = var.fault_injection == null ? local.handler : "fault_injection.handler"
+  layers           = concat(var.shared.layers, local.fault_injection == null ? [] : [local.fault_injection.layer_arn])
+  handler          = local.fault_injection == null ? local.handler : "fault_injection.handler"
   runtime          = "python3.13"
-  architectures    = [var.architecture]
+  architectures    = [var.shared.architecture]
 
   timeout                        = var.timeout
   memory_size                    = 256 # CPU comes with memory: 128 MB makes boto3's import, so a cold start, slow
@@ -98,8 +133,8 @@ resource "aws_lambda_function" "this" {
 # Role
 
 resource "aws_iam_role" "this" {
-  name        = var.name
-  description = "What the Lambda function ${var.name} may do"
+  name        = local.name
+  description = "What the Lambda function ${local.name} may do"
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -112,7 +147,7 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  name = var.name
+  name = local.name
   role = aws_iam_role.this.name
 
   policy = jsonencode({
@@ -129,8 +164,8 @@ resource "aws_iam_role_policy" "this" {
 # Logs
 
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/aws/lambda/${var.name}"
-  retention_in_days = var.log_retention_days
+  name              = "/aws/lambda/${local.name}"
+  retention_in_days = var.shared.log_retention_days
 }
 
 # Event source mapping
@@ -200,82 +235,23 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 
 # Alarms
 
-resource "aws_cloudwatch_metric_alarm" "errors" {
-  alarm_name        = "${var.name}-errors"
-  alarm_description = "${var.name} raised an exception, crashed or timed out: see its log group."
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name        = "${local.name}-${replace(each.key, "_", "-")}"
+  alarm_description = each.value.says
 
   namespace   = "AWS/Lambda"
-  metric_name = "Errors"
+  metric_name = each.value.metric
   dimensions  = { FunctionName = aws_lambda_function.this.function_name }
-  statistic   = "Sum"
+  statistic   = each.value.statistic
 
   comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
+  threshold           = each.value.threshold
   period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
   evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
+  treat_missing_data  = "notBreaching" # Lambda sends nothing while there is nothing to count
 
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
-}
-
-resource "aws_cloudwatch_metric_alarm" "throttles" {
-  alarm_name        = "${var.name}-throttles"
-  alarm_description = "Invocations of ${var.name} were refused for want of concurrency: see its reserved concurrency and the account's."
-
-  namespace   = "AWS/Lambda"
-  metric_name = "Throttles"
-  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
-  statistic   = "Sum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
-}
-
-resource "aws_cloudwatch_metric_alarm" "iterator_age" {
-  count = var.stream_source == null ? 0 : 1
-
-  alarm_name        = "${var.name}-iterator-age"
-  alarm_description = "${var.name} is behind its stream: a record blocks the shard, or records come faster than they are processed."
-
-  namespace   = "AWS/Lambda"
-  metric_name = "IteratorAge"
-  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
-  statistic   = "Maximum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.stream_source.maximum_iterator_age * 1000 # the metric is in milliseconds
-  period              = 60                                            # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # Lambda sends nothing while the function is not invoked
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
-}
-
-resource "aws_cloudwatch_metric_alarm" "destination" {
-  count = var.asynchronous == null ? 0 : 1
-
-  alarm_name        = "${var.name}-destination"
-  alarm_description = "Events that ${var.name} failed on were lost: Lambda could not send them to the on-failure queue. See its policy and the role's."
-
-  namespace   = "AWS/Lambda"
-  metric_name = "DestinationDeliveryFailures"
-  dimensions  = { FunctionName = aws_lambda_function.this.function_name }
-  statistic   = "Sum"
-
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  period              = 60 # the shortest that CloudWatch takes for an AWS/ metric
-  evaluation_periods  = 1
-  treat_missing_data  = "notBreaching" # Lambda sends nothing while nothing is sent to the queue
-
-  alarm_actions = var.alarm_topic_arns
-  ok_actions    = var.alarm_topic_arns
+  alarm_actions = var.shared.alarm_topic_arns
+  ok_actions    = var.shared.alarm_topic_arns
 }

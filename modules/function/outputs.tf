@@ -1,5 +1,13 @@
 # Function
 
+output "this" {
+  description = "Name of the function and of its log group: what a pattern tells of each of its functions."
+  value = {
+    name      = aws_lambda_function.this.function_name
+    log_group = aws_cloudwatch_log_group.this.name
+  }
+}
+
 output "name" {
   description = "Name of the function."
   value       = aws_lambda_function.this.function_name
@@ -31,16 +39,23 @@ output "mapping_id" {
   value       = one(concat(aws_lambda_event_source_mapping.this[*].uuid, aws_lambda_event_source_mapping.stream[*].uuid))
 }
 
-# Alarms
+# Alarms and metrics
 
 output "alarms" {
   description = "Names of the alarms: errors (the function failed), throttles (the function was refused); with a stream, iterator_age (it is behind); with an on-failure queue, destination (a failed event could not be sent there)."
-  value = merge(
-    {
-      errors    = aws_cloudwatch_metric_alarm.errors.alarm_name
-      throttles = aws_cloudwatch_metric_alarm.throttles.alarm_name
-    },
-    { for alarm in aws_cloudwatch_metric_alarm.iterator_age : "iterator_age" => alarm.alarm_name },
-    { for alarm in aws_cloudwatch_metric_alarm.destination : "destination" => alarm.alarm_name },
-  )
+  value       = { for what, alarm in aws_cloudwatch_metric_alarm.this : what => alarm.alarm_name }
+}
+
+output "metrics" {
+  description = "For widgets of modules/dashboard: messages (those that the function processed, and those that it failed on by class of error, as the layer handlers counts them), errors_and_throttles."
+  value = {
+    messages = [
+      [var.shared.name, "MessagesProcessed", "service", var.service],
+      [var.shared.name, "MessagesFailed", "service", var.service, "error_class", "transient"],
+      [var.shared.name, "MessagesFailed", "service", var.service, "error_class", "permanent"],
+    ]
+    errors_and_throttles = [for metric in ["Errors", "Throttles"] :
+      ["AWS/Lambda", metric, "FunctionName", aws_lambda_function.this.function_name]
+    ]
+  }
 }

@@ -1,23 +1,34 @@
 # Function
 
-variable "name" {
-  description = "Name of the function, its role and its log group (/aws/lambda/<name>). 1 to 64 letters, digits, hyphens and underscores."
-  type        = string
+variable "shared" {
+  description = "What the functions of one deployment share, which is the output functions of modules/shared: the deployment's name, which is also the CloudWatch namespace of the functions' own metrics; ARNs of layer versions, in the order in which Lambda unpacks them; x86_64 or arm64; the fault layer and its parameter, behind which the function then runs (null runs it bare); days that the log group keeps a line, one of the values that CloudWatch Logs allows; ARNs of the SNS topics told when an alarm fires and when it clears."
+  type = object({
+    name         = string
+    layers       = optional(list(string), [])
+    architecture = optional(string, "x86_64")
+    fault_injection = optional(object({
+      layer_arn      = string
+      parameter_name = string
+      parameter_arn  = string
+    }))
+    log_retention_days = optional(number, 14)
+    alarm_topic_arns   = optional(list(string), [])
+  })
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))
-    error_message = "name is '${var.name}': use 1 to 64 letters, digits, hyphens and underscores (the limit of Lambda and of IAM roles)."
+    condition     = contains(["x86_64", "arm64"], var.shared.architecture)
+    error_message = "architecture is '${var.shared.architecture}': Lambda has x86_64 and arm64."
   }
 }
 
 variable "service" {
-  description = "Short name of the function, without the deployment: Powertools' service name and the name that fault rules use."
+  description = "Short name of the function, without the deployment: Powertools' service name and the name that fault rules use. The function, its role and its log group (/aws/lambda/...) are named <shared.name>-<service>, at most 64 letters, digits, hyphens and underscores."
   type        = string
-}
 
-variable "metrics_namespace" {
-  description = "CloudWatch namespace of the function's own metrics."
-  type        = string
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", "${var.shared.name}-${var.service}"))
+    error_message = "The function would be named '${var.shared.name}-${var.service}': use 1 to 64 letters, digits, hyphens and underscores (the limit of Lambda and of IAM roles)."
+  }
 }
 
 variable "package" {
@@ -27,23 +38,6 @@ variable "package" {
   validation {
     condition     = fileexists(var.package)
     error_message = "There is no file ${var.package}. Build the function's zip first."
-  }
-}
-
-variable "layers" {
-  description = "ARNs of layer versions, in the order in which Lambda unpacks them."
-  type        = list(string)
-  default     = []
-}
-
-variable "architecture" {
-  description = "Instruction set: x86_64 or arm64."
-  type        = string
-  default     = "x86_64"
-
-  validation {
-    condition     = contains(["x86_64", "arm64"], var.architecture)
-    error_message = "architecture is '${var.architecture}': Lambda has x86_64 and arm64."
   }
 }
 
@@ -69,16 +63,6 @@ variable "environment" {
   default     = {}
 }
 
-variable "fault_injection" {
-  description = "The fault_injection output of the layers module: the function then runs behind the fault layer. null runs it bare."
-  type = object({
-    layer_arn      = string
-    parameter_name = string
-    parameter_arn  = string
-  })
-  default = null
-}
-
 # Role
 
 variable "policy_statements" {
@@ -89,14 +73,6 @@ variable "policy_statements" {
     resources = list(string)
   }))
   default = []
-}
-
-# Logs
-
-variable "log_retention_days" {
-  description = "Days that the log group keeps a line; one of the values that CloudWatch Logs allows (1, 3, 5, 7, 14, 30, ...)."
-  type        = number
-  default     = 14
 }
 
 # Event source mapping
@@ -136,12 +112,4 @@ variable "asynchronous" {
     maximum_event_age      = optional(number, 21600)
   })
   default = null
-}
-
-# Alarms
-
-variable "alarm_topic_arns" {
-  description = "ARNs of the SNS topics told when an alarm fires and when it clears."
-  type        = list(string)
-  default     = []
 }

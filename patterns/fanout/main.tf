@@ -1,7 +1,5 @@
 # producer -> topic -> subscription (filter) -> queue -> consumer, for each of billing, shipping and analytics
 
-data "aws_region" "current" {}
-
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
@@ -24,15 +22,17 @@ locals {
   }
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Producer
@@ -40,22 +40,16 @@ module "layers" {
 module "producer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-producer"
-  service           = "producer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/fanout/producer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 30
-  environment       = { TOPIC_ARN = aws_sns_topic.orders.arn }
+  shared      = module.shared.functions
+  service     = "producer"
+  package     = "${var.build_dir}/fanout/producer.zip"
+  timeout     = 30
+  environment = { TOPIC_ARN = aws_sns_topic.orders.arn }
   policy_statements = [{
     sid       = "PublishOrders"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.orders.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Topic
@@ -112,71 +106,40 @@ module "consumer" {
   source   = "../../modules/function"
   for_each = local.consumers
 
-  name               = "${var.name}-${each.key}"
-  service            = each.key
-  metrics_namespace  = var.name
-  package            = "${var.build_dir}/fanout/${each.key}.zip"
-  layers             = module.layers.arns
-  architecture       = var.architecture
-  timeout            = var.function_timeout
-  event_source       = { queue_arn = module.queue[each.key].arn }
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
+  shared       = module.shared.functions
+  service      = each.key
+  package      = "${var.build_dir}/fanout/${each.key}.zip"
+  timeout      = var.function_timeout
+  event_source = { queue_arn = module.queue[each.key].arn }
 }
 
 # Dashboard: one row per consumer
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = flatten([for row, consumer in keys(local.consumers) : [
-      for column, widget in [
-        {
-          title = "orders processed and failed"
-          stat  = "Sum"
-          metrics = [
-            [var.name, "MessagesProcessed", "service", consumer],
-            [var.name, "MessagesFailed", "service", consumer, "error_class", "transient"],
-            [var.name, "MessagesFailed", "service", consumer, "error_class", "permanent"],
-          ]
-        },
-        {
-          title = "messages in the queue and its dead-letter queues"
-          stat  = "Maximum"
-          metrics = [
-            for queue in [module.queue[consumer].name, module.queue[consumer].dlq_name, module.undelivered[consumer].name] :
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
-          ]
-        },
-        {
-          title   = "age of the oldest message (s)"
-          stat    = "Maximum"
-          metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", module.queue[consumer].name]]
-        },
-        {
-          title = "errors and throttles"
-          stat  = "Sum"
-          metrics = [for metric in ["Errors", "Throttles"] :
-            ["AWS/Lambda", metric, "FunctionName", module.consumer[consumer].name]
-          ]
-        },
-      ] :
-      {
-        type   = "metric"
-        x      = column * 6
-        y      = row * 6
-        width  = 6
-        height = 6
-        properties = {
-          title   = "${consumer}: ${widget.title}"
-          metrics = widget.metrics
-          stat    = widget.stat
-          period  = 60
-          region  = data.aws_region.current.id
-        }
-      }
-    ]])
-  })
+  name    = var.name
+  columns = 4
+  widgets = flatten([for consumer in keys(local.consumers) : [
+    {
+      title   = "${consumer}: orders processed and failed"
+      stat    = "Sum"
+      metrics = module.consumer[consumer].metrics.messages
+    },
+    {
+      title   = "${consumer}: messages in the queue and its dead-letter queues"
+      stat    = "Maximum"
+      metrics = concat(module.queue[consumer].metrics.depth, module.undelivered[consumer].metrics.depth)
+    },
+    {
+      title   = "${consumer}: age of the oldest message (s)"
+      stat    = "Maximum"
+      metrics = module.queue[consumer].metrics.age
+    },
+    {
+      title   = "${consumer}: errors and throttles"
+      stat    = "Sum"
+      metrics = module.consumer[consumer].metrics.errors_and_throttles
+    },
+  ]])
 }

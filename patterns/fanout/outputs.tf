@@ -11,14 +11,14 @@ output "entry" {
 output "functions" {
   description = "Per function: its name and log group."
   value = merge(
-    { producer = { name = module.producer.name, log_group = module.producer.log_group } },
-    { for consumer, function in module.consumer : consumer => { name = function.name, log_group = function.log_group } },
+    { producer = module.producer.this },
+    { for consumer, function in module.consumer : consumer => function.this },
   )
 }
 
 output "queues" {
   description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
-  value       = { for consumer, queue in module.queue : consumer => { url = queue.url, dlq_arn = queue.dlq_arn } }
+  value       = { for consumer, queue in module.queue : consumer => queue.this }
 }
 
 output "consumers" {
@@ -42,10 +42,10 @@ output "consumers" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

@@ -1,21 +1,21 @@
 # producer -> queue -> payments -> ledger, with the keys of what was paid in a table of their own
 
-data "aws_region" "current" {}
-
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Producer
@@ -23,22 +23,16 @@ module "layers" {
 module "producer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-producer"
-  service           = "producer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/idempotent-consumer/producer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 30
-  environment       = { QUEUE_URL = module.queue.url }
+  shared      = module.shared.functions
+  service     = "producer"
+  package     = "${var.build_dir}/idempotent-consumer/producer.zip"
+  timeout     = 30
+  environment = { QUEUE_URL = module.queue.url }
   policy_statements = [{
     sid       = "SendOrders"
     actions   = ["sqs:SendMessage"]
     resources = [module.queue.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Queue
@@ -58,14 +52,11 @@ module "queue" {
 module "payments" {
   source = "../../modules/function"
 
-  name              = "${var.name}-payments"
-  service           = "payments"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/idempotent-consumer/payments.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  event_source      = { queue_arn = module.queue.arn }
+  shared       = module.shared.functions
+  service      = "payments"
+  package      = "${var.build_dir}/idempotent-consumer/payments.zip"
+  timeout      = var.function_timeout
+  event_source = { queue_arn = module.queue.arn }
   environment = {
     STRATEGY                = var.strategy
     RECORD_EXPIRY_SECONDS   = var.record_expiry
@@ -90,9 +81,6 @@ module "payments" {
       resources = [aws_dynamodb_table.ledger.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Keys of what was paid
@@ -144,58 +132,44 @@ resource "aws_dynamodb_table" "ledger" {
 
 # Dashboard
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = [for index, widget in [
-      {
-        title = "orders processed, of these paid before, and failed"
-        stat  = "Sum"
-        metrics = [
-          [var.name, "MessagesProcessed", "service", "payments"],
-          [var.name, "PaymentsReplayed", "service", "payments"],
-          [var.name, "MessagesFailed", "service", "payments", "error_class", "transient"],
-          [var.name, "MessagesFailed", "service", "payments", "error_class", "permanent"],
-        ]
-      },
-      {
-        title   = "messages in the queue and its dead-letter queue"
-        stat    = "Maximum"
-        metrics = [for queue in [module.queue.name, module.queue.dlq_name] : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]]
-      },
-      {
-        title   = "age of the oldest message (s)"
-        stat    = "Maximum"
-        metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", module.queue.name]]
-      },
-      {
-        title   = "errors and throttles"
-        stat    = "Sum"
-        metrics = [for metric in ["Errors", "Throttles"] : ["AWS/Lambda", metric, "FunctionName", module.payments.name]]
-      },
-      {
-        title   = "writes of keys"
-        stat    = "Sum"
-        metrics = [["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", aws_dynamodb_table.idempotency.name]]
-      },
-      {
-        title = "keys found, and writes that conflict"
-        stat  = "Sum"
-        metrics = concat(
-          [["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.idempotency.name]],
-          [for table in [aws_dynamodb_table.idempotency, aws_dynamodb_table.ledger] : ["AWS/DynamoDB", "TransactionConflict", "TableName", table.name]],
-        )
-      },
-      ] :
-      {
-        type       = "metric"
-        x          = index % 3 * 8
-        y          = floor(index / 3) * 6
-        width      = 8
-        height     = 6
-        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
-      }
-    ]
-  })
+  name = var.name
+  widgets = [
+    {
+      title   = "orders processed, of these paid before, and failed"
+      stat    = "Sum"
+      metrics = concat(module.payments.metrics.messages, [[var.name, "PaymentsReplayed", "service", "payments"]])
+    },
+    {
+      title   = "messages in the queue and its dead-letter queue"
+      stat    = "Maximum"
+      metrics = module.queue.metrics.depth
+    },
+    {
+      title   = "age of the oldest message (s)"
+      stat    = "Maximum"
+      metrics = module.queue.metrics.age
+    },
+    {
+      title   = "errors and throttles"
+      stat    = "Sum"
+      metrics = module.payments.metrics.errors_and_throttles
+    },
+    {
+      title   = "writes of keys"
+      stat    = "Sum"
+      metrics = [["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", aws_dynamodb_table.idempotency.name]]
+    },
+    {
+      title = "keys found, and writes that conflict"
+      stat  = "Sum"
+      metrics = [
+        ["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.idempotency.name],
+        ["AWS/DynamoDB", "TransactionConflict", "TableName", aws_dynamodb_table.idempotency.name],
+        ["AWS/DynamoDB", "TransactionConflict", "TableName", aws_dynamodb_table.ledger.name],
+      ]
+    },
+  ]
 }

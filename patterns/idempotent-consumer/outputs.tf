@@ -6,14 +6,14 @@ output "entry" {
 output "functions" {
   description = "Per function: its name and log group."
   value = {
-    producer = { name = module.producer.name, log_group = module.producer.log_group }
-    payments = { name = module.payments.name, log_group = module.payments.log_group }
+    producer = module.producer.this
+    payments = module.payments.this
   }
 }
 
 output "queues" {
   description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
-  value       = { payments = { url = module.queue.url, dlq_arn = module.queue.dlq_arn } }
+  value       = { payments = module.queue.this }
 }
 
 output "payments" {
@@ -34,10 +34,10 @@ output "payments" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

@@ -1,22 +1,23 @@
 # producer -> orders queue -> starter -> state machine -> stock, payments, warehouse; what cannot be undone -> parked
 
 data "aws_partition" "current" {}
-data "aws_region" "current" {}
 
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Producer
@@ -24,22 +25,16 @@ module "layers" {
 module "producer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-producer"
-  service           = "producer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/orchestration/producer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 30
-  environment       = { QUEUE_URL = module.orders_queue.url }
+  shared      = module.shared.functions
+  service     = "producer"
+  package     = "${var.build_dir}/orchestration/producer.zip"
+  timeout     = 30
+  environment = { QUEUE_URL = module.orders_queue.url }
   policy_statements = [{
     sid       = "SendOrders"
     actions   = ["sqs:SendMessage"]
     resources = [module.orders_queue.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Starter
@@ -57,14 +52,11 @@ module "orders_queue" {
 module "starter" {
   source = "../../modules/function"
 
-  name              = "${var.name}-starter"
-  service           = "starter"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/orchestration/starter.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  event_source      = { queue_arn = module.orders_queue.arn }
+  shared       = module.shared.functions
+  service      = "starter"
+  package      = "${var.build_dir}/orchestration/starter.zip"
+  timeout      = var.function_timeout
+  event_source = { queue_arn = module.orders_queue.arn }
   environment = {
     STATE_MACHINE_ARN = aws_sfn_state_machine.this.arn
     EXECUTION_NAMING  = var.execution_naming
@@ -74,9 +66,6 @@ module "starter" {
     actions   = ["states:StartExecution"]
     resources = [aws_sfn_state_machine.this.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # State machine
@@ -239,13 +228,10 @@ resource "aws_cloudwatch_metric_alarm" "state_machine" {
 module "stock" {
   source = "../../modules/function"
 
-  name              = "${var.name}-stock"
-  service           = "stock"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/orchestration/stock.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
+  shared  = module.shared.functions
+  service = "stock"
+  package = "${var.build_dir}/orchestration/stock.zip"
+  timeout = var.function_timeout
   environment = {
     STOCK_TABLE  = aws_dynamodb_table.stock.name
     ORDERS_TABLE = aws_dynamodb_table.orders.name
@@ -264,9 +250,6 @@ module "stock" {
       resources = [aws_dynamodb_table.stock.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Payments: a step of the state machine
@@ -274,22 +257,16 @@ module "stock" {
 module "payments" {
   source = "../../modules/function"
 
-  name              = "${var.name}-payments"
-  service           = "payments"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/orchestration/payments.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  environment       = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
+  shared      = module.shared.functions
+  service     = "payments"
+  package     = "${var.build_dir}/orchestration/payments.zip"
+  timeout     = var.function_timeout
+  environment = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
   policy_statements = [{
     sid       = "RecordPayments"
     actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.orders.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Customers: told by the state machine; subscribe what sends the mails
@@ -315,14 +292,11 @@ module "warehouse_queue" {
 module "warehouse" {
   source = "../../modules/function"
 
-  name              = "${var.name}-warehouse"
-  service           = "warehouse"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/orchestration/warehouse.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  event_source      = { queue_arn = module.warehouse_queue.arn }
+  shared       = module.shared.functions
+  service      = "warehouse"
+  package      = "${var.build_dir}/orchestration/warehouse.zip"
+  timeout      = var.function_timeout
+  event_source = { queue_arn = module.warehouse_queue.arn }
   environment = {
     ORDERS_TABLE    = aws_dynamodb_table.orders.name
     PACKING_SECONDS = tostring(var.packing_seconds)
@@ -341,9 +315,6 @@ module "warehouse" {
       resources = [aws_sfn_state_machine.this.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Announcements: what others may react to
@@ -417,60 +388,50 @@ resource "aws_dynamodb_table" "orders" {
 
 # Dashboard
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = [for index, widget in [
-      {
-        title = "executions started, succeeded, failed, timed out"
-        stat  = "Sum"
-        metrics = [for metric in ["ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut"] :
-          ["AWS/States", metric, "StateMachineArn", aws_sfn_state_machine.this.arn]
-        ]
-      },
-      {
-        title = "duration of executions (ms)"
-        stat  = "p90"
-        metrics = [
-          ["AWS/States", "ExecutionTime", "StateMachineArn", aws_sfn_state_machine.this.arn],
-        ]
-      },
-      {
-        title   = "throttled state transitions"
-        stat    = "Sum"
-        metrics = [["AWS/States", "ExecutionThrottled", "StateMachineArn", aws_sfn_state_machine.this.arn]]
-      },
-      {
-        title = "messages: orders, for the warehouse, dead letters, parked compensations"
-        stat  = "Maximum"
-        metrics = [for queue in [
-          module.orders_queue.name, module.warehouse_queue.name, module.orders_queue.dlq_name,
-          module.warehouse_queue.dlq_name, module.parked.name,
-          ] : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
-        ]
-      },
-      {
-        title = "errors and throttles of the steps"
-        stat  = "Sum"
-        metrics = [for pair in setproduct(["Errors", "Throttles"], [module.stock.name, module.payments.name, module.warehouse.name]) :
-          ["AWS/Lambda", pair[0], "FunctionName", pair[1]]
-        ]
-      },
-      {
-        title   = "orders received by the starter"
-        stat    = "Sum"
-        metrics = [[var.name, "MessagesProcessed", "service", "starter"]]
-      },
-      ] :
-      {
-        type       = "metric"
-        x          = index % 3 * 8
-        y          = floor(index / 3) * 6
-        width      = 8
-        height     = 6
-        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
-      }
-    ]
-  })
+  name = var.name
+  widgets = [
+    {
+      title = "executions started, succeeded, failed, timed out"
+      stat  = "Sum"
+      metrics = [for metric in ["ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut"] :
+        ["AWS/States", metric, "StateMachineArn", aws_sfn_state_machine.this.arn]
+      ]
+    },
+    {
+      title   = "duration of executions (ms)"
+      stat    = "p90"
+      metrics = [["AWS/States", "ExecutionTime", "StateMachineArn", aws_sfn_state_machine.this.arn]]
+    },
+    {
+      title   = "throttled state transitions"
+      stat    = "Sum"
+      metrics = [["AWS/States", "ExecutionThrottled", "StateMachineArn", aws_sfn_state_machine.this.arn]]
+    },
+    {
+      title = "messages: orders, for the warehouse, dead letters, parked compensations"
+      stat  = "Maximum"
+      metrics = concat(
+        module.orders_queue.metrics.depth,
+        module.warehouse_queue.metrics.depth,
+        module.parked.metrics.depth,
+      )
+    },
+    {
+      title = "errors and throttles of the steps"
+      stat  = "Sum"
+      metrics = concat(
+        module.stock.metrics.errors_and_throttles,
+        module.payments.metrics.errors_and_throttles,
+        module.warehouse.metrics.errors_and_throttles,
+      )
+    },
+    {
+      title   = "orders received by the starter"
+      stat    = "Sum"
+      metrics = [[var.name, "MessagesProcessed", "service", "starter"]]
+    },
+  ]
 }

@@ -6,11 +6,11 @@ output "entry" {
 output "functions" {
   description = "Per function: its name and log group."
   value = {
-    producer  = { name = module.producer.name, log_group = module.producer.log_group }
-    starter   = { name = module.starter.name, log_group = module.starter.log_group }
-    stock     = { name = module.stock.name, log_group = module.stock.log_group }
-    payments  = { name = module.payments.name, log_group = module.payments.log_group }
-    warehouse = { name = module.warehouse.name, log_group = module.warehouse.log_group }
+    producer  = module.producer.this
+    starter   = module.starter.this
+    stock     = module.stock.this
+    payments  = module.payments.this
+    warehouse = module.warehouse.this
   }
 }
 
@@ -24,8 +24,8 @@ output "state_machines" {
 output "queues" {
   description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
   value = {
-    orders    = { url = module.orders_queue.url, dlq_arn = module.orders_queue.dlq_arn }
-    warehouse = { url = module.warehouse_queue.url, dlq_arn = module.warehouse_queue.dlq_arn }
+    orders    = module.orders_queue.this
+    warehouse = module.warehouse_queue.this
   }
 }
 
@@ -51,10 +51,10 @@ output "orders" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

@@ -1,21 +1,21 @@
 # producer -> queue -> consumer with a concurrency limit -> downstream (a table)
 
-data "aws_region" "current" {}
-
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Producer
@@ -23,22 +23,16 @@ module "layers" {
 module "producer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-producer"
-  service           = "producer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/queue-buffer/producer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 30
-  environment       = { QUEUE_URL = module.queue.url }
+  shared      = module.shared.functions
+  service     = "producer"
+  package     = "${var.build_dir}/queue-buffer/producer.zip"
+  timeout     = 30
+  environment = { QUEUE_URL = module.queue.url }
   policy_statements = [{
     sid       = "SendOrders"
     actions   = ["sqs:SendMessage"]
     resources = [module.queue.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Queue
@@ -59,13 +53,10 @@ module "queue" {
 module "warehouse" {
   source = "../../modules/function"
 
-  name              = "${var.name}-warehouse"
-  service           = "warehouse"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/queue-buffer/warehouse.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
+  shared  = module.shared.functions
+  service = "warehouse"
+  package = "${var.build_dir}/queue-buffer/warehouse.zip"
+  timeout = var.function_timeout
   environment = merge(
     { TABLE_NAME = aws_dynamodb_table.reservations.name },
     var.backoff ? { QUEUE_URL = module.queue.url, BACKOFF_BASE_SECONDS = tostring(var.visibility_timeout) } : {},
@@ -90,9 +81,6 @@ module "warehouse" {
       resources = [module.queue.arn]
     }] : [],
   )
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Downstream
@@ -114,66 +102,43 @@ resource "aws_dynamodb_table" "reservations" {
 
 # Dashboard
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = [for index, widget in [
-      {
-        title = "orders processed and failed"
-        stat  = "Sum"
-        metrics = [
-          [var.name, "MessagesProcessed", "service", "warehouse"],
-          [var.name, "MessagesFailed", "service", "warehouse", "error_class", "transient"],
-          [var.name, "MessagesFailed", "service", "warehouse", "error_class", "permanent"],
-        ]
-      },
-      {
-        title = "messages waiting, in flight and dead-lettered"
-        stat  = "Maximum"
-        metrics = [
-          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.queue.name],
-          ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", module.queue.name],
-          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.queue.dlq_name],
-        ]
-      },
-      {
-        title   = "age of the oldest message (s)"
-        stat    = "Maximum"
-        metrics = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", module.queue.name]]
-      },
-      {
-        title   = "batches at work at once"
-        stat    = "Maximum"
-        metrics = [["AWS/Lambda", "ConcurrentExecutions", "FunctionName", module.warehouse.name]]
-      },
-      {
-        title = "errors and throttles"
-        stat  = "Sum"
-        metrics = [for metric in ["Errors", "Throttles"] :
-          ["AWS/Lambda", metric, "FunctionName", module.warehouse.name]
-        ]
-      },
-      {
-        title   = "throttled writes of the downstream"
-        stat    = "Sum"
-        metrics = [["AWS/DynamoDB", "WriteThrottleEvents", "TableName", aws_dynamodb_table.reservations.name]]
-      },
-      ] :
-      {
-        type   = "metric"
-        x      = index % 3 * 8
-        y      = floor(index / 3) * 6
-        width  = 8
-        height = 6
-        properties = {
-          title   = widget.title
-          metrics = widget.metrics
-          stat    = widget.stat
-          period  = 60
-          region  = data.aws_region.current.id
-        }
-      }
-    ]
-  })
+  name = var.name
+  widgets = [
+    {
+      title   = "orders processed and failed"
+      stat    = "Sum"
+      metrics = module.warehouse.metrics.messages
+    },
+    {
+      title = "messages waiting, in flight and dead-lettered"
+      stat  = "Maximum"
+      metrics = concat(
+        module.queue.metrics.depth,
+        [["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", module.queue.name]],
+      )
+    },
+    {
+      title   = "age of the oldest message (s)"
+      stat    = "Maximum"
+      metrics = module.queue.metrics.age
+    },
+    {
+      title   = "batches at work at once"
+      stat    = "Maximum"
+      metrics = [["AWS/Lambda", "ConcurrentExecutions", "FunctionName", module.warehouse.name]]
+    },
+    {
+      title   = "errors and throttles"
+      stat    = "Sum"
+      metrics = module.warehouse.metrics.errors_and_throttles
+    },
+    {
+      title   = "throttled writes of the downstream"
+      stat    = "Sum"
+      metrics = [["AWS/DynamoDB", "WriteThrottleEvents", "TableName", aws_dynamodb_table.reservations.name]]
+    },
+  ]
 }

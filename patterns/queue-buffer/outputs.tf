@@ -6,14 +6,14 @@ output "entry" {
 output "functions" {
   description = "Per function: its name and log group."
   value = {
-    producer  = { name = module.producer.name, log_group = module.producer.log_group }
-    warehouse = { name = module.warehouse.name, log_group = module.warehouse.log_group }
+    producer  = module.producer.this
+    warehouse = module.warehouse.this
   }
 }
 
 output "queues" {
   description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
-  value       = { orders = { url = module.queue.url, dlq_arn = module.queue.dlq_arn } }
+  value       = { orders = module.queue.this }
 }
 
 output "consumer" {
@@ -30,10 +30,10 @@ output "consumer" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

@@ -1,7 +1,5 @@
 # uploads (bucket) -> ingest -> work (queue) -> worker; on failure: ingest -> failed (queue) -> replayer -> ingest
 
-data "aws_region" "current" {}
-
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
@@ -12,15 +10,17 @@ locals {
   replay_seconds = 60          # how long one replay may take
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Buckets
@@ -49,23 +49,17 @@ module "quarantine" {
 module "uploader" {
   source = "../../modules/function"
 
-  name              = "${var.name}-uploader"
-  service           = "uploader"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/s3-trigger/uploader.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 60
-  environment       = { BUCKET = module.uploads.name }
+  shared      = module.shared.functions
+  service     = "uploader"
+  package     = "${var.build_dir}/s3-trigger/uploader.zip"
+  timeout     = 60
+  environment = { BUCKET = module.uploads.name }
   policy_statements = [{
     sid     = "Upload"
     actions = ["s3:PutObject"]
     # Whoever uploads chooses the keys; the prefix is all that is known of them.
     resources = ["${module.uploads.arn}/${local.prefix}*"]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Notification
@@ -98,13 +92,10 @@ resource "aws_lambda_permission" "uploads" {
 module "ingest" {
   source = "../../modules/function"
 
-  name              = "${var.name}-ingest"
-  service           = "ingest"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/s3-trigger/ingest.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
+  shared  = module.shared.functions
+  service = "ingest"
+  package = "${var.build_dir}/s3-trigger/ingest.zip"
+  timeout = var.function_timeout
   environment = {
     QUARANTINE_BUCKET = module.quarantine.name
     MANIFEST_TABLE    = aws_dynamodb_table.manifest.name
@@ -141,9 +132,6 @@ module "ingest" {
       resources = [module.work.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # The aggregate of what no retry can help: each is for whoever uploaded it.
@@ -198,23 +186,17 @@ module "work" {
 module "worker" {
   source = "../../modules/function"
 
-  name              = "${var.name}-worker"
-  service           = "worker"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/s3-trigger/worker.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  environment       = { MANIFEST_TABLE = aws_dynamodb_table.manifest.name }
-  event_source      = { queue_arn = module.work.arn }
+  shared       = module.shared.functions
+  service      = "worker"
+  package      = "${var.build_dir}/s3-trigger/worker.zip"
+  timeout      = var.function_timeout
+  environment  = { MANIFEST_TABLE = aws_dynamodb_table.manifest.name }
+  event_source = { queue_arn = module.work.arn }
   policy_statements = [{
     sid       = "NoteInManifest"
     actions   = ["dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.manifest.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Failed events: ingest's on-failure destination
@@ -231,13 +213,10 @@ module "failed" {
 module "replayer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-replayer"
-  service           = "replayer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/s3-trigger/replayer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = local.replay_seconds
+  shared  = module.shared.functions
+  service = "replayer"
+  package = "${var.build_dir}/s3-trigger/replayer.zip"
+  timeout = local.replay_seconds
   environment = {
     QUEUE_URL     = module.failed.url
     FUNCTION_NAME = module.ingest.name
@@ -254,69 +233,51 @@ module "replayer" {
       resources = [module.ingest.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Dashboard
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = [for index, widget in [
-      {
-        title = "events by what ingest made of them"
-        stat  = "Sum"
-        metrics = [for metric in ["ObjectsQueued", "ObjectsQuarantined", "EventsSkipped", "EventsFailed"] :
-          [var.name, metric, "service", "ingest"]
-        ]
-      },
-      {
-        title = "work items processed and failed"
-        stat  = "Sum"
-        metrics = [
-          [var.name, "MessagesProcessed", "service", "worker"],
-          [var.name, "MessagesFailed", "service", "worker", "error_class", "transient"],
-          [var.name, "MessagesFailed", "service", "worker", "error_class", "permanent"],
-        ]
-      },
-      {
-        title = "events waiting to be replayed, work items waiting and dead-lettered"
-        stat  = "Maximum"
-        metrics = [for queue in [module.failed.name, module.work.name, module.work.dlq_name] :
-          ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]
-        ]
-      },
-      {
-        title   = "age of the events when ingest gets them (ms)"
-        stat    = "Maximum"
-        metrics = [["AWS/Lambda", "AsyncEventAge", "FunctionName", module.ingest.name]]
-      },
-      {
-        title = "ingest: errors, throttles, events dropped, destination failures"
-        stat  = "Sum"
-        metrics = [for metric in ["Errors", "Throttles", "AsyncEventsDropped", "DestinationDeliveryFailures"] :
+  name = var.name
+  widgets = [
+    {
+      title = "events by what ingest made of them"
+      stat  = "Sum"
+      metrics = [for metric in ["ObjectsQueued", "ObjectsQuarantined", "EventsSkipped", "EventsFailed"] :
+        [var.name, metric, "service", "ingest"]
+      ]
+    },
+    {
+      title   = "work items processed and failed"
+      stat    = "Sum"
+      metrics = module.worker.metrics.messages
+    },
+    {
+      title   = "events waiting to be replayed, work items waiting and dead-lettered"
+      stat    = "Maximum"
+      metrics = concat(module.failed.metrics.depth, module.work.metrics.depth)
+    },
+    {
+      title   = "age of the events when ingest gets them (ms)"
+      stat    = "Maximum"
+      metrics = [["AWS/Lambda", "AsyncEventAge", "FunctionName", module.ingest.name]]
+    },
+    {
+      title = "ingest: errors, throttles, events dropped, destination failures"
+      stat  = "Sum"
+      metrics = concat(
+        module.ingest.metrics.errors_and_throttles,
+        [for metric in ["AsyncEventsDropped", "DestinationDeliveryFailures"] :
           ["AWS/Lambda", metric, "FunctionName", module.ingest.name]
-        ]
-      },
-      {
-        title = "worker: errors and throttles"
-        stat  = "Sum"
-        metrics = [for metric in ["Errors", "Throttles"] :
-          ["AWS/Lambda", metric, "FunctionName", module.worker.name]
-        ]
-      },
-      ] :
-      {
-        type       = "metric"
-        x          = index % 3 * 8
-        y          = floor(index / 3) * 6
-        width      = 8
-        height     = 6
-        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
-      }
-    ]
-  })
+        ],
+      )
+    },
+    {
+      title   = "worker: errors and throttles"
+      stat    = "Sum"
+      metrics = module.worker.metrics.errors_and_throttles
+    },
+  ]
 }

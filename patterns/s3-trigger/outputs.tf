@@ -10,7 +10,7 @@ output "functions" {
     ingest   = module.ingest
     worker   = module.worker
     replayer = module.replayer
-  } : name => { name = function.name, log_group = function.log_group } }
+  } : name => function.this }
 }
 
 output "operations" {
@@ -20,7 +20,7 @@ output "operations" {
 
 output "queues" {
   description = "Per queue with a dead-letter queue that can be redriven: its URL, and the dead-letter queue's ARN."
-  value       = { work = { url = module.work.url, dlq_arn = module.work.dlq_arn } }
+  value       = { work = module.work.this }
 }
 
 output "uploads" {
@@ -47,10 +47,10 @@ output "uploads" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

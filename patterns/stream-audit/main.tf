@@ -1,7 +1,5 @@
 # writer -> orders (table) -> stream -> auditor -> audit trail (table); what the auditor gives up on -> queue -> redriver
 
-data "aws_region" "current" {}
-
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
   source = "../../modules/account"
@@ -11,15 +9,17 @@ locals {
   redrive_timeout = 300 # seconds
 }
 
-# Layers
+# What the functions share
 
-module "layers" {
-  source = "../../modules/layers"
+module "shared" {
+  source = "../../modules/shared"
 
-  name            = var.name
-  folder          = "${var.build_dir}/layers"
-  architecture    = var.architecture
-  fault_injection = var.fault_injection
+  name               = var.name
+  layers             = "${var.build_dir}/layers"
+  architecture       = var.architecture
+  fault_injection    = var.fault_injection
+  log_retention_days = var.log_retention_days
+  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Writer
@@ -27,22 +27,16 @@ module "layers" {
 module "writer" {
   source = "../../modules/function"
 
-  name              = "${var.name}-writer"
-  service           = "writer"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/stream-audit/writer.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
-  environment       = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
+  shared      = module.shared.functions
+  service     = "writer"
+  package     = "${var.build_dir}/stream-audit/writer.zip"
+  timeout     = var.function_timeout
+  environment = { ORDERS_TABLE = aws_dynamodb_table.orders.name }
   policy_statements = [{
     sid       = "ChangeOrders"
     actions   = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
     resources = [aws_dynamodb_table.orders.arn]
   }]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Orders and their stream
@@ -75,13 +69,10 @@ resource "aws_dynamodb_table" "orders" {
 module "auditor" {
   source = "../../modules/function"
 
-  name              = "${var.name}-auditor"
-  service           = "auditor"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/stream-audit/auditor.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = var.function_timeout
+  shared  = module.shared.functions
+  service = "auditor"
+  package = "${var.build_dir}/stream-audit/auditor.zip"
+  timeout = var.function_timeout
   stream_source = {
     stream_arn             = aws_dynamodb_table.orders.stream_arn
     batch_size             = var.batch_size
@@ -108,9 +99,6 @@ module "auditor" {
       resources = [aws_dynamodb_table.heads.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Audit trail: the entries, and the head of each order's chain
@@ -165,13 +153,10 @@ module "discarded" {
 module "redriver" {
   source = "../../modules/function"
 
-  name              = "${var.name}-redriver"
-  service           = "redriver"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/stream-audit/redriver.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = local.redrive_timeout
+  shared  = module.shared.functions
+  service = "redriver"
+  package = "${var.build_dir}/stream-audit/redriver.zip"
+  timeout = local.redrive_timeout
   environment = {
     AUDITOR             = module.auditor.name
     DISCARDED_QUEUE_URL = module.discarded.url
@@ -193,9 +178,6 @@ module "redriver" {
       resources = [module.auditor.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Verification
@@ -203,13 +185,10 @@ module "redriver" {
 module "verifier" {
   source = "../../modules/function"
 
-  name              = "${var.name}-verifier"
-  service           = "verifier"
-  metrics_namespace = var.name
-  package           = "${var.build_dir}/stream-audit/verifier.zip"
-  layers            = module.layers.arns
-  architecture      = var.architecture
-  timeout           = 900 # Lambda's longest: it reads the whole trail
+  shared  = module.shared.functions
+  service = "verifier"
+  package = "${var.build_dir}/stream-audit/verifier.zip"
+  timeout = 900 # Lambda's longest: it reads the whole trail
   environment = {
     ORDERS_TABLE = aws_dynamodb_table.orders.name
     AUDIT_TABLE  = aws_dynamodb_table.audit.name
@@ -227,65 +206,48 @@ module "verifier" {
       resources = [aws_dynamodb_table.orders.arn, aws_dynamodb_table.heads.arn]
     },
   ]
-  fault_injection    = module.layers.fault_injection
-  log_retention_days = var.log_retention_days
-  alarm_topic_arns   = var.alarm_topic_arns
 }
 
 # Dashboard
 
-resource "aws_cloudwatch_dashboard" "this" {
-  dashboard_name = var.name
+module "dashboard" {
+  source = "../../modules/dashboard"
 
-  dashboard_body = jsonencode({
-    widgets = [for index, widget in [
-      {
-        title = "changes audited, failed and unsigned"
-        stat  = "Sum"
-        metrics = [
-          [var.name, "MessagesProcessed", "service", "auditor"],
-          [var.name, "MessagesFailed", "service", "auditor", "error_class", "transient"],
-          [var.name, "MessagesFailed", "service", "auditor", "error_class", "permanent"],
-          [var.name, "ChangesUnsigned", "service", "auditor"],
-        ]
-      },
-      {
-        title   = "how far the auditor is behind (ms)"
-        stat    = "Maximum"
-        metrics = [["AWS/Lambda", "IteratorAge", "FunctionName", module.auditor.name]]
-      },
-      {
-        title   = "discarded batches that wait for a re-drive"
-        stat    = "Maximum"
-        metrics = [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", module.discarded.name]]
-      },
-      {
-        title   = "errors and throttles of the auditor"
-        stat    = "Sum"
-        metrics = [for metric in ["Errors", "Throttles"] : ["AWS/Lambda", metric, "FunctionName", module.auditor.name]]
-      },
-      {
-        title   = "duration of a batch (ms)"
-        stat    = "Maximum"
-        metrics = [["AWS/Lambda", "Duration", "FunctionName", module.auditor.name]]
-      },
-      {
-        title = "throttled writes, and changes that were there already"
-        stat  = "Sum"
-        metrics = concat(
-          [for table in [aws_dynamodb_table.audit, aws_dynamodb_table.heads] : ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", table.name]],
-          [["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.audit.name]],
-        )
-      },
-      ] :
-      {
-        type       = "metric"
-        x          = index % 3 * 8
-        y          = floor(index / 3) * 6
-        width      = 8
-        height     = 6
-        properties = merge(widget, { period = 60, region = data.aws_region.current.id })
-      }
-    ]
-  })
+  name = var.name
+  widgets = [
+    {
+      title   = "changes audited, failed and unsigned"
+      stat    = "Sum"
+      metrics = concat(module.auditor.metrics.messages, [[var.name, "ChangesUnsigned", "service", "auditor"]])
+    },
+    {
+      title   = "how far the auditor is behind (ms)"
+      stat    = "Maximum"
+      metrics = [["AWS/Lambda", "IteratorAge", "FunctionName", module.auditor.name]]
+    },
+    {
+      title   = "discarded batches that wait for a re-drive"
+      stat    = "Maximum"
+      metrics = module.discarded.metrics.depth
+    },
+    {
+      title   = "errors and throttles of the auditor"
+      stat    = "Sum"
+      metrics = module.auditor.metrics.errors_and_throttles
+    },
+    {
+      title   = "duration of a batch (ms)"
+      stat    = "Maximum"
+      metrics = [["AWS/Lambda", "Duration", "FunctionName", module.auditor.name]]
+    },
+    {
+      title = "throttled writes, and changes that were there already"
+      stat  = "Sum"
+      metrics = [
+        ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", aws_dynamodb_table.audit.name],
+        ["AWS/DynamoDB", "WriteThrottleEvents", "TableName", aws_dynamodb_table.heads.name],
+        ["AWS/DynamoDB", "ConditionalCheckFailedRequests", "TableName", aws_dynamodb_table.audit.name],
+      ]
+    },
+  ]
 }

@@ -6,10 +6,10 @@ output "entry" {
 output "functions" {
   description = "Per function: its name and log group."
   value = {
-    writer   = { name = module.writer.name, log_group = module.writer.log_group }
-    auditor  = { name = module.auditor.name, log_group = module.auditor.log_group }
-    redriver = { name = module.redriver.name, log_group = module.redriver.log_group }
-    verifier = { name = module.verifier.name, log_group = module.verifier.log_group }
+    writer   = module.writer.this
+    auditor  = module.auditor.this
+    redriver = module.redriver.this
+    verifier = module.verifier.this
   }
 }
 
@@ -39,10 +39,10 @@ output "audit" {
 
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
-  value       = module.layers.faults_parameter
+  value       = module.shared.faults_parameter
 }
 
 output "dashboard" {
   description = "Name of the CloudWatch dashboard."
-  value       = aws_cloudwatch_dashboard.this.dashboard_name
+  value       = module.dashboard.name
 }

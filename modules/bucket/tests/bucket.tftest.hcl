@@ -1,7 +1,5 @@
 mock_provider "aws" {
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::shop-uploads" }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
@@ -39,7 +37,7 @@ run "private_versioned_encrypted_and_over_tls_only" {
       Effect    = "Deny"
       Principal = "*"
       Action    = "s3:*"
-      Resource  = ["arn:aws:s3:::shop-uploads", "arn:aws:s3:::shop-uploads/*"]
+      Resource  = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
       Condition = { Bool = { "aws:SecureTransport" = "false" } }
     }]
     error_message = "Policy: ${aws_s3_bucket_policy.this.policy}"

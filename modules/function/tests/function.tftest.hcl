@@ -1,25 +1,23 @@
 mock_provider "aws" {
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::111122223333:role/shop-billing" }
-  }
-  mock_resource "aws_cloudwatch_log_group" {
-    defaults = { arn = "arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/shop-billing" }
-  }
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:function:shop-billing" }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
-  name              = "shop-billing"
-  service           = "billing"
-  metrics_namespace = "shop"
-  package           = "main.tf" # any file: the mocked provider does not look inside
-  timeout           = 10
-  layers            = ["arn:aws:lambda:eu-west-1:111122223333:layer:powertools:1"]
+  shared = {
+    name   = "shop"
+    layers = ["arn:aws:lambda:eu-west-1:111122223333:layer:powertools:1"]
+  }
+  service = "billing"
+  package = "main.tf" # any file: the mocked provider does not look inside
+  timeout = 10
 }
 
 run "by_default_a_bare_function_that_may_only_write_its_log" {
+  assert {
+    condition     = [aws_lambda_function.this.function_name, aws_iam_role.this.name] == ["shop-billing", "shop-billing"]
+    error_message = "Function ${aws_lambda_function.this.function_name}, role ${aws_iam_role.this.name}"
+  }
+
   assert {
     condition     = aws_lambda_function.this.handler == "app.handler"
     error_message = "Handler: ${aws_lambda_function.this.handler}"
@@ -44,7 +42,7 @@ run "by_default_a_bare_function_that_may_only_write_its_log" {
       Sid      = "WriteLogs"
       Effect   = "Allow"
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = ["arn:aws:logs:eu-west-1:111122223333:log-group:/aws/lambda/shop-billing:*"]
+      Resource = ["${aws_cloudwatch_log_group.this.arn}:*"]
     }]
     error_message = "Policy: ${aws_iam_role_policy.this.policy}"
   }
@@ -55,7 +53,7 @@ run "by_default_a_bare_function_that_may_only_write_its_log" {
   }
 
   assert {
-    condition     = length(aws_lambda_function_event_invoke_config.this) == 0 && keys(output.alarms) == ["errors", "throttles"]
+    condition     = length(aws_lambda_function_event_invoke_config.this) == 0 && output.alarms == { errors = "shop-billing-errors", throttles = "shop-billing-throttles" }
     error_message = "There is a destination, or an alarm, that nobody asked for."
   }
 
@@ -68,19 +66,48 @@ run "by_default_a_bare_function_that_may_only_write_its_log" {
   }
 
   assert {
-    condition = alltrue([for alarm in [aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.throttles] :
+    condition     = { for what, alarm in aws_cloudwatch_metric_alarm.this : what => alarm.metric_name } == { errors = "Errors", throttles = "Throttles" }
+    error_message = "Alarms: ${jsonencode({ for what, alarm in aws_cloudwatch_metric_alarm.this : what => alarm.metric_name })}"
+  }
+
+  assert {
+    condition = alltrue([for alarm in aws_cloudwatch_metric_alarm.this :
       alarm.dimensions == tomap({ FunctionName = "shop-billing" }) && alarm.threshold == 0 && alarm.statistic == "Sum"
     ])
     error_message = "An alarm does not watch the function, or not from the first one on."
+  }
+
+  assert {
+    condition     = output.this == { name = "shop-billing", log_group = "/aws/lambda/shop-billing" }
+    error_message = "Output: ${jsonencode(output.this)}"
+  }
+
+  assert {
+    condition = output.metrics == {
+      messages = [
+        ["shop", "MessagesProcessed", "service", "billing"],
+        ["shop", "MessagesFailed", "service", "billing", "error_class", "transient"],
+        ["shop", "MessagesFailed", "service", "billing", "error_class", "permanent"],
+      ]
+      errors_and_throttles = [
+        ["AWS/Lambda", "Errors", "FunctionName", "shop-billing"],
+        ["AWS/Lambda", "Throttles", "FunctionName", "shop-billing"],
+      ]
+    }
+    error_message = "Metrics: ${jsonencode(output.metrics)}"
   }
 }
 
 run "fault_injection_wraps_the_handler" {
   variables {
-    fault_injection = {
-      layer_arn      = "arn:aws:lambda:eu-west-1:111122223333:layer:faults:1"
-      parameter_name = "/shop/faults"
-      parameter_arn  = "arn:aws:ssm:eu-west-1:111122223333:parameter/shop/faults"
+    shared = {
+      name   = "shop"
+      layers = ["arn:aws:lambda:eu-west-1:111122223333:layer:powertools:1"]
+      fault_injection = {
+        layer_arn      = "arn:aws:lambda:eu-west-1:111122223333:layer:faults:1"
+        parameter_name = "/shop/faults"
+        parameter_arn  = "arn:aws:ssm:eu-west-1:111122223333:parameter/shop/faults"
+      }
     }
   }
 
@@ -246,10 +273,10 @@ run "a_stream_source_brings_a_mapping_that_discards_to_a_queue" {
   assert {
     condition = (
       output.alarms.iterator_age == "shop-billing-iterator-age"
-      && aws_cloudwatch_metric_alarm.iterator_age[0].threshold == 300000
-      && aws_cloudwatch_metric_alarm.iterator_age[0].dimensions == tomap({ FunctionName = "shop-billing" })
+      && aws_cloudwatch_metric_alarm.this["iterator_age"].threshold == 300000
+      && aws_cloudwatch_metric_alarm.this["iterator_age"].dimensions == tomap({ FunctionName = "shop-billing" })
     )
-    error_message = "Alarm: ${jsonencode(aws_cloudwatch_metric_alarm.iterator_age)}"
+    error_message = "Alarm: ${jsonencode(aws_cloudwatch_metric_alarm.this)}"
   }
 }
 
@@ -278,7 +305,10 @@ run "failed_asynchronous_events_go_to_a_queue_which_the_role_may_send_to" {
   }
 
   assert {
-    condition     = output.alarms["destination"] == "shop-billing-destination"
+    condition = (
+      output.alarms["destination"] == "shop-billing-destination"
+      && aws_cloudwatch_metric_alarm.this["destination"].metric_name == "DestinationDeliveryFailures"
+    )
     error_message = "Alarms: ${jsonencode(output.alarms)}"
   }
 }
@@ -298,8 +328,21 @@ run "refuses_an_unknown_architecture" {
   command = plan
 
   variables {
-    architecture = "amd64"
+    shared = {
+      name         = "shop"
+      architecture = "amd64"
+    }
   }
 
-  expect_failures = [var.architecture]
+  expect_failures = [var.shared]
+}
+
+run "refuses_a_name_that_lambda_does_not_take" {
+  command = plan
+
+  variables {
+    service = "a-service-whose-name-is-too-long-together-with-the-deployment"
+  }
+
+  expect_failures = [var.service]
 }

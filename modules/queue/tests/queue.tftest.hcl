@@ -1,16 +1,5 @@
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "111122223333" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
-  mock_data "aws_region" {
-    defaults = { id = "eu-west-1" }
-  }
-  mock_resource "aws_sqs_queue" {
-    defaults = { arn = "arn:aws:sqs:eu-west-1:111122223333:mock" }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
@@ -56,6 +45,19 @@ run "by_default_nobody_may_send_and_nothing_is_lost_unseen" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.age.threshold == 360
     error_message = "Threshold: ${aws_cloudwatch_metric_alarm.age.threshold} s, not six times 60 s."
+  }
+
+  assert {
+    condition     = output.this == { url = aws_sqs_queue.this.url, dlq_arn = module.dead_letter_queue.arn }
+    error_message = "Output: ${jsonencode(output.this)}"
+  }
+
+  assert {
+    condition = output.metrics == {
+      depth = [for queue in ["orders", "orders-dlq"] : ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", queue]]
+      age   = [["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "orders"]]
+    }
+    error_message = "Metrics: ${jsonencode(output.metrics)}"
   }
 }
 

@@ -1,48 +1,9 @@
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "111122223333" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
-  mock_data "aws_region" {
-    defaults = { id = "eu-west-1" }
-  }
-  mock_resource "aws_cloudwatch_event_bus" {
-    defaults = { arn = "arn:aws:events:eu-west-1:111122223333:event-bus/mock" }
-  }
-  mock_resource "aws_cloudwatch_log_group" {
-    defaults = { arn = "arn:aws:logs:eu-west-1:111122223333:log-group:mock" }
-  }
-  mock_resource "aws_dynamodb_table" {
-    defaults = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/mock" }
-  }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::111122223333:role/mock" }
-  }
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:function:mock" }
-  }
-  mock_resource "aws_lambda_layer_version" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:layer:mock:1" }
-  }
-  mock_resource "aws_sfn_state_machine" {
-    defaults = { arn = "arn:aws:states:eu-west-1:111122223333:stateMachine:mock" }
-  }
-  mock_resource "aws_sns_topic" {
-    defaults = { arn = "arn:aws:sns:eu-west-1:111122223333:mock" }
-  }
-  mock_resource "aws_sqs_queue" {
-    defaults = {
-      arn = "arn:aws:sqs:eu-west-1:111122223333:mock"
-      url = "https://sqs.eu-west-1.amazonaws.com/111122223333/mock"
-    }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
-  name      = "shop"
-  build_dir = "tests/build" # placeholders: the mocked provider does not look inside
+  name = "shop"
 }
 
 run "the_definition_is_rendered_and_logged" {
@@ -96,19 +57,6 @@ run "with_tracing_the_role_may_send_traces" {
   }
 }
 
-run "without_fault_injection_the_plan_contains_nothing_of_it" {
-  command = plan
-
-  variables {
-    fault_injection = false
-  }
-
-  assert {
-    condition     = module.layers.fault_injection == null && output.faults_parameter == null
-    error_message = "The plan contains the fault layer or its parameter."
-  }
-}
-
 run "refuses_a_naming_that_the_starter_does_not_know" {
   command = plan
 
@@ -157,24 +105,4 @@ run "refuses_an_execution_that_ends_while_the_warehouse_may_still_answer" {
   }
 
   expect_failures = [var.execution_timeout]
-}
-
-run "refuses_a_name_that_would_be_too_long_for_its_functions" {
-  command = plan
-
-  variables {
-    name = "a-name-of-forty-one-letters-and-hyphens-x"
-  }
-
-  expect_failures = [var.name]
-}
-
-run "refuses_to_plan_without_zips" {
-  command = plan
-
-  variables {
-    build_dir = "tests/no-such-folder"
-  }
-
-  expect_failures = [var.build_dir]
 }

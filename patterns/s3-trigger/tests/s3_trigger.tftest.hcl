@@ -1,36 +1,9 @@
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "111122223333" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
-  mock_data "aws_region" {
-    defaults = { id = "eu-west-1" }
-  }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::111122223333:role/mock" }
-  }
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:function:mock" }
-  }
-  mock_resource "aws_lambda_layer_version" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:layer:mock:1" }
-  }
-  mock_resource "aws_dynamodb_table" {
-    defaults = { arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/shop-manifest" }
-  }
-  mock_resource "aws_sqs_queue" {
-    defaults = { arn = "arn:aws:sqs:eu-west-1:111122223333:mock" }
-  }
-  mock_resource "aws_s3_bucket" {
-    defaults = { arn = "arn:aws:s3:::mock" }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
-  name      = "shop"
-  build_dir = "tests/build" # placeholders: the mocked provider does not look inside
+  name = "shop"
 }
 
 run "uploads_trigger_ingest_by_prefix_and_suffix_and_failed_events_are_kept" {
@@ -88,19 +61,6 @@ run "refuses_a_name_that_is_too_long_for_its_buckets" {
   expect_failures = [var.name]
 }
 
-run "without_fault_injection_the_plan_contains_nothing_of_it" {
-  command = plan
-
-  variables {
-    fault_injection = false
-  }
-
-  assert {
-    condition     = module.layers.fault_injection == null && output.faults_parameter == null
-    error_message = "The plan contains the fault layer or its parameter."
-  }
-}
-
 run "refuses_more_retries_than_lambda_makes" {
   command = plan
 
@@ -119,14 +79,4 @@ run "refuses_an_event_age_that_lambda_does_not_take" {
   }
 
   expect_failures = [var.max_event_age]
-}
-
-run "refuses_to_plan_without_zips" {
-  command = plan
-
-  variables {
-    build_dir = "tests/no-such-folder"
-  }
-
-  expect_failures = [var.build_dir]
 }

@@ -1,36 +1,9 @@
 mock_provider "aws" {
-  mock_data "aws_caller_identity" {
-    defaults = { account_id = "111122223333" }
-  }
-  mock_data "aws_partition" {
-    defaults = { partition = "aws" }
-  }
-  mock_data "aws_region" {
-    defaults = { id = "eu-west-1" }
-  }
-  mock_resource "aws_dynamodb_table" {
-    defaults = {
-      arn        = "arn:aws:dynamodb:eu-west-1:111122223333:table/mock"
-      stream_arn = "arn:aws:dynamodb:eu-west-1:111122223333:table/mock/stream/2026"
-    }
-  }
-  mock_resource "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::111122223333:role/mock" }
-  }
-  mock_resource "aws_lambda_function" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:function:mock" }
-  }
-  mock_resource "aws_lambda_layer_version" {
-    defaults = { arn = "arn:aws:lambda:eu-west-1:111122223333:layer:mock:1" }
-  }
-  mock_resource "aws_sqs_queue" {
-    defaults = { arn = "arn:aws:sqs:eu-west-1:111122223333:mock" }
-  }
+  source = "../../tests/mocks"
 }
 
 variables {
-  name      = "shop"
-  build_dir = "tests/build" # placeholders: the mocked provider does not look inside
+  name = "shop"
 }
 
 run "a_stream_with_both_images_and_a_trail_that_can_be_restored" {
@@ -75,24 +48,6 @@ run "a_stream_with_both_images_and_a_trail_that_can_be_restored" {
     condition     = alltrue([for function in [output.entry, output.operations.replay, output.operations.verify] : contains(keys(output.functions), function)])
     error_message = "A command has no function: ${jsonencode(output.operations)}"
   }
-
-  assert {
-    condition     = output.faults_parameter == "/shop/faults"
-    error_message = "Faults parameter: ${output.faults_parameter}"
-  }
-}
-
-run "without_fault_injection_the_plan_contains_nothing_of_it" {
-  command = plan
-
-  variables {
-    fault_injection = false
-  }
-
-  assert {
-    condition     = module.layers.fault_injection == null && output.faults_parameter == null
-    error_message = "The plan contains the fault layer or its parameter."
-  }
 }
 
 run "refuses_an_age_that_a_mapping_does_not_take" {
@@ -123,24 +78,4 @@ run "refuses_fewer_retries_than_for_ever" {
   }
 
   expect_failures = [var.maximum_retry_attempts]
-}
-
-run "refuses_a_name_that_would_be_too_long_for_its_functions" {
-  command = plan
-
-  variables {
-    name = "a-name-of-forty-one-letters-and-hyphens-x"
-  }
-
-  expect_failures = [var.name]
-}
-
-run "refuses_to_plan_without_zips" {
-  command = plan
-
-  variables {
-    build_dir = "tests/no-such-folder"
-  }
-
-  expect_failures = [var.build_dir]
 }
