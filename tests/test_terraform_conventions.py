@@ -187,6 +187,24 @@ def test_queue_attributes_are_inline(folder: Path) -> None:
     assert not slow, f"{name_of(folder)}: 25 s more for each of {', '.join(slow)}; write it into the aws_sqs_queue"
 
 
+@each_folder
+def test_a_log_group_does_not_keep_its_lines_for_ever(folder: Path) -> None:
+    groups = {
+        label: body for label, body in blocks(folder, "resource") if label.startswith("aws_cloudwatch_log_group.")
+    }
+    endless = [label for label, body in groups.items() if not body.get("retention_in_days")]
+    assert not endless, f"{name_of(folder)}: no retention_in_days, which is for ever: {', '.join(endless)}"
+
+
+@each_folder
+def test_every_variable_is_used(folder: Path) -> None:
+    variables = dict(blocks(folder, "variable"))
+    code = "".join(path.read_text() for path in folder.glob("*.tf") if path.name != "variables.tf")
+    for name in variables:
+        others = str([body for other, body in variables.items() if other != name])  # one may validate another
+        assert re.search(rf"\bvar\.{name}\b", code + others), f"{name_of(folder)}: nothing uses var.{name}"
+
+
 @each_module
 def test_a_modules_main_resource_is_named_this(folder: Path) -> None:
     # A module that creates nothing is about what it reads.
