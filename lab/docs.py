@@ -127,18 +127,19 @@ def last_evidence(pattern: str, experiment: str) -> dict[str, Any] | None:
 
 
 def interface(folder: Path) -> str:
-    """A module's inputs, if it has any, and outputs as tables."""
+    """A module's inputs and outputs as tables, without that of which it has none."""
     rows = []
     for name, variable in _blocks(folder / "variables.tf", "variable"):
         default = f"`{json.dumps(_unquoted(variable['default']))}`" if "default" in variable else "required"
         rows.append(f"| `{name}` | `{_type(variable['type'])}` | {default} | {_text(variable['description'])} |")
     if rows:
         rows = ["| Input | Type | Default | Description |", "|---|---|---|---|", *rows, ""]
-    rows += ["| Output | Description |", "|---|---|"]
-    rows += [
+    outputs = [
         f"| `{name}` | {_text(output['description'])} |" for name, output in _blocks(folder / "outputs.tf", "output")
     ]
-    return "\n".join(rows)
+    if outputs:
+        rows += ["| Output | Description |", "|---|---|", *outputs]
+    return "\n".join(rows).strip()
 
 
 def gaps() -> str:

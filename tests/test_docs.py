@@ -96,6 +96,17 @@ def test_a_module_is_described_by_its_inputs_and_outputs(tmp_path: Path) -> None
     ]
 
 
+def test_a_module_without_outputs_has_no_table_of_them(tmp_path: Path) -> None:
+    (tmp_path / "variables.tf").write_text('variable "name" {\n  description = "Name."\n  type = string\n}\n')
+    (tmp_path / "outputs.tf").write_text("# None.\n")
+
+    assert docs.interface(tmp_path).splitlines() == [
+        "| Input | Type | Default | Description |",
+        "|---|---|---|---|",
+        "| `name` | `string` | required | Name. |",
+    ]
+
+
 def write_evidence(lab_dir: Path, pattern: str, experiment: str, **fields: object) -> None:
     """What a run of an experiment on 2026-01-02 left."""
     file = lab_dir / f"evidence/{pattern}/{experiment}.json"

@@ -114,9 +114,8 @@ resource "aws_lambda_function" "this" {
   runtime          = "python3.13"
   architectures    = [var.shared.architecture]
 
-  timeout                        = var.timeout
-  memory_size                    = 256 # CPU comes with memory: 128 MB makes boto3's import, so a cold start, slow
-  reserved_concurrent_executions = var.reserved_concurrency
+  timeout     = var.timeout
+  memory_size = 256 # CPU comes with memory: 128 MB makes boto3's import, so a cold start, slow
 
   environment {
     variables = local.environment
@@ -176,9 +175,8 @@ resource "aws_lambda_event_source_mapping" "this" {
   event_source_arn = var.event_source.queue_arn
   function_name    = aws_lambda_function.this.arn
 
-  batch_size                         = var.event_source.batch_size
-  maximum_batching_window_in_seconds = var.event_source.maximum_batching_window
-  function_response_types            = var.event_source.report_batch_item_failures ? ["ReportBatchItemFailures"] : []
+  batch_size              = var.event_source.batch_size
+  function_response_types = var.event_source.report_batch_item_failures ? ["ReportBatchItemFailures"] : []
 
   dynamic "scaling_config" {
     for_each = var.event_source.maximum_concurrency[*]

@@ -51,12 +51,6 @@ variable "timeout" {
   }
 }
 
-variable "reserved_concurrency" {
-  description = "Concurrent invocations kept for the function alone, which it also cannot exceed; -1 takes from the account's unreserved pool."
-  type        = number
-  default     = -1
-}
-
 variable "environment" {
   description = "Environment variables besides Powertools' own."
   type        = map(string)
@@ -78,11 +72,10 @@ variable "policy_statements" {
 # Event source mapping
 
 variable "event_source" {
-  description = "SQS queue that the function consumes, or null. maximum_batching_window in seconds; maximum_concurrency 2 to 1,000 (SQS-12); report_batch_item_failures lets the function return single messages (SQS-2)."
+  description = "SQS queue that the function consumes, or null. maximum_concurrency 2 to 1,000 (SQS-12); report_batch_item_failures lets the function return single messages (SQS-2)."
   type = object({
     queue_arn                  = string
     batch_size                 = optional(number, 10)
-    maximum_batching_window    = optional(number, 0)
     maximum_concurrency        = optional(number)
     report_batch_item_failures = optional(bool, true)
   })

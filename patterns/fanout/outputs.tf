@@ -26,11 +26,9 @@ output "consumers" {
   value = { for consumer in keys(local.consumers) : consumer => {
     function         = module.consumer[consumer].name
     queue_url        = module.queue[consumer].url
-    queue_arn        = module.queue[consumer].arn
     dlq_url          = module.queue[consumer].dlq_url
     dlq_arn          = module.queue[consumer].dlq_arn
     undelivered_url  = module.undelivered[consumer].url
-    undelivered_arn  = module.undelivered[consumer].arn
     subscription_arn = aws_sns_topic_subscription.consumer[consumer].arn
     mapping_id       = module.consumer[consumer].mapping_id
     log_group        = module.consumer[consumer].log_group
@@ -43,9 +41,4 @@ output "consumers" {
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
   value       = module.shared.faults_parameter
-}
-
-output "dashboard" {
-  description = "Name of the CloudWatch dashboard."
-  value       = module.dashboard.name
 }

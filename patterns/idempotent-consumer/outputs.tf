@@ -17,14 +17,13 @@ output "queues" {
 }
 
 output "payments" {
-  description = "The consumer: its strategy, function, queue, dead-letter queue, event source mapping, log group, tables and alarms."
+  description = "The consumer: its strategy, function, queue, dead-letter queue, log group, tables and alarms."
   value = {
     strategy          = var.strategy
     function          = module.payments.name
     queue_url         = module.queue.url
     dlq_url           = module.queue.dlq_url
     dlq_arn           = module.queue.dlq_arn
-    mapping_id        = module.payments.mapping_id
     log_group         = module.payments.log_group
     ledger_table      = aws_dynamodb_table.ledger.name
     idempotency_table = aws_dynamodb_table.idempotency.name
@@ -35,9 +34,4 @@ output "payments" {
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
   value       = module.shared.faults_parameter
-}
-
-output "dashboard" {
-  description = "Name of the CloudWatch dashboard."
-  value       = module.dashboard.name
 }

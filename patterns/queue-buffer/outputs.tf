@@ -17,13 +17,12 @@ output "queues" {
 }
 
 output "consumer" {
-  description = "The consumer: its function, event source mapping, queue, dead-letter queue, downstream table and alarms."
+  description = "The consumer: its function, event source mapping, queue, dead-letter queue and alarms."
   value = {
     function   = module.warehouse.name
     mapping_id = module.warehouse.mapping_id
     queue_url  = module.queue.url
     dlq_url    = module.queue.dlq_url
-    table      = aws_dynamodb_table.reservations.name
     alarms     = merge(module.queue.alarms, module.warehouse.alarms)
   }
 }
@@ -31,9 +30,4 @@ output "consumer" {
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
   value       = module.shared.faults_parameter
-}
-
-output "dashboard" {
-  description = "Name of the CloudWatch dashboard."
-  value       = module.dashboard.name
 }

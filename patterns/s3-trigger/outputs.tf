@@ -49,8 +49,3 @@ output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
   value       = module.shared.faults_parameter
 }
-
-output "dashboard" {
-  description = "Name of the CloudWatch dashboard."
-  value       = module.dashboard.name
-}

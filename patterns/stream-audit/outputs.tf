@@ -31,7 +31,6 @@ output "audit" {
     stream_arn          = aws_dynamodb_table.orders.stream_arn
     orders_table        = aws_dynamodb_table.orders.name
     audit_table         = aws_dynamodb_table.audit.name
-    heads_table         = aws_dynamodb_table.heads.name
     discarded_queue_url = module.discarded.url
     alarms              = merge(module.auditor.alarms, { discarded = module.discarded.alarm })
   }
@@ -40,9 +39,4 @@ output "audit" {
 output "faults_parameter" {
   description = "Name of the SSM parameter that holds the fault rules; null when fault_injection is false."
   value       = module.shared.faults_parameter
-}
-
-output "dashboard" {
-  description = "Name of the CloudWatch dashboard."
-  value       = module.dashboard.name
 }
