@@ -123,6 +123,7 @@ def _response(url: str, service: str, error: str) -> AWSResponse:
     by_protocol = _ERRORS.get(protocol, _ERRORS["json"])
     code, status = _SERVICE_ERRORS.get((service, error), by_protocol[error])
     message = f"{error} injected by the fault layer"
+    headers: Any  # AWSResponse takes any mapping, though its types want what http.client makes
     headers, body = _ENCODERS[protocol](code, message)
     raw = HTTPResponse(body=BytesIO(body), status=status, headers=headers, preload_content=False)
     return AWSResponse(url, status, headers, raw)

@@ -74,7 +74,7 @@ def ssm_fetcher(parameter: str) -> Callable[[], str]:
     """A function that reads the parameter's value, with a client that is made now."""
     # It runs on the function's own time; but whoever gives up on a slow answer runs without the faults in force.
     config = Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
-    ssm = botocore.session.get_session().create_client("ssm", config=config)
+    ssm: Any = botocore.session.get_session().create_client("ssm", config=config)
     return lambda: str(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
 
 
