@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, dump, parse
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
+from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, dump, parse
 from lab.console import LabError
 from lab.deployment import Deployment
 

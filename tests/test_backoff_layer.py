@@ -1,7 +1,8 @@
 """The consumer's backoff: how long a message waits for its next receive."""
 
-import backoff
 import pytest
+
+from handlers import backoff
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The fault layer: what a rule may say, when it acts, and what each mode does to a handler that knows nothing of it."""
 
-import importlib
-import io
 import json
 import os
 import statistics
@@ -12,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import botocore.handlers
@@ -27,8 +26,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import create_parser
+
 from fault_injection import dependency, layer
 from fault_injection.rules import InvalidRule, Rule, dump, matches, parse
+from lab import handler_testing
 
 LAYER = Path(layer.__file__).parents[1]
 
@@ -48,7 +49,7 @@ def rule(mode: Any, **parameters: Any) -> dict[str, Any]:
     "raw",
     [
         rule("exception"),
-        rule("exception", error="consumer.PermanentError", message="no"),
+        rule("exception", error="handlers.outcomes.PermanentError", message="no"),
         rule("latency", seconds=0.5),
         rule("timeout", when="order_id == 'o-1' && amount > `100`"),
         rule("crash", receive_count=1, probability=0.5),
@@ -231,15 +232,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self.remaining_ms
-
-
-@dataclass
-class LambdaContext(Context):
-    """What Powertools' logger reads as well."""
-
-    function_name: str = "fanout-billing"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:fanout-billing"
 
 
 @dataclass
@@ -569,25 +561,22 @@ def test_a_record_handler_that_takes_the_lambda_context_still_gets_it() -> None:
     assert contexts == [context, context]
 
 
-def test_a_consumer_logs_and_classifies_an_injected_failure_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "billing")
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "fanout")
-    monkeypatch.delitem(sys.modules, "consumer", raising=False)
-    consumer = importlib.import_module("consumer")
-    stream = io.StringIO()
-    consumer.logger.registered_handler.stream = stream
+def test_a_consumer_logs_and_classifies_an_injected_failure_as_any_other(
+    handlers_layer: ModuleType, logged: handler_testing.LogLines
+) -> None:
+    def consume(event: Any, context: Any) -> Any:
+        return handlers_layer.sqs.consume(event, context, parse=lambda body: body, act=lambda order: {})
+
+    permanent = "handlers.outcomes.PermanentError"
     faults = [
-        rule("exception", when="order_id == 'o-1'", error="consumer.PermanentError", message="no such customer"),
+        rule("exception", when="order_id == 'o-1'", error=permanent, message="no such customer"),
         rule("fail_after_commit", when="order_id == 'o-2'"),
     ]
 
-    response = wrapped(
-        lambda event, context: consumer.consume(event, context, parse=lambda body: body, act=lambda order: {}), *faults
-    )(sqs_event(*ORDERS), LambdaContext())
+    response = wrapped(consume, *faults)(sqs_event(*ORDERS), handler_testing.Context())
 
     assert response == failed("o-1", "o-2")
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [(line["order_id"], line["message"], line.get("error_class"), line.get("error")) for line in lines] == [
+    assert [(line["order_id"], line["message"], line.get("error_class"), line.get("error")) for line in logged()] == [
         ("o-1", "failed", "permanent", "PermanentError: no such customer"),
         ("o-2", "processed", None, None),
         ("o-2", "failed", "transient", "InjectedFault: fail_after_commit injected by the fault layer"),
@@ -662,9 +651,9 @@ def test_a_dependency_fails_as_the_service_would_and_botocore_retries_it(
     with pytest.raises(ClientError) as raised:
         wrapped(handler, rule("dependency", service=service, error=error))({}, Context())
 
-    assert raised.value.response["Error"] == {"Code": code, "Message": f"{error} injected by the fault layer"} | (
-        {"Type": raised.value.response["Error"]["Type"]} if "Type" in raised.value.response["Error"] else {}
-    )
+    answered: dict[str, Any] = {**raised.value.response["Error"]}
+    answered.pop("Type", None)
+    assert answered == {"Code": code, "Message": f"{error} injected by the fault layer"}
     metadata = raised.value.response["ResponseMetadata"]
     assert (metadata["HTTPStatusCode"], metadata["RetryAttempts"]) == (status, attempts - 1)
     assert [(line["mode"], line["service"], line["error"]) for line in injected_lines(capsys)] == [
@@ -783,7 +772,8 @@ def test_calls_outside_an_invocation_do_not_fail() -> None:
 def test_every_protocol_of_botocore_can_be_answered(protocol: str) -> None:
     headers, body = dependency._ENCODERS[protocol]("Code", "text")
 
-    parsed = create_parser(protocol).parse({"headers": headers, "body": body, "status_code": 400}, None)
+    no_shape: Any = None
+    parsed = create_parser(protocol).parse({"headers": headers, "body": body, "status_code": 400}, no_shape)
 
     assert (parsed["Error"]["Code"], parsed["Error"]["Message"]) == ("Code", "text")
 

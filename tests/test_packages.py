@@ -39,7 +39,7 @@ def repository(tmp_path: Path, lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(paths, "LAYERS", root / "lambdas")
     make_folder(root / "patterns/fanout/functions/billing", {"app.py": "def handler(event, context): ...\n"})
     make_folder(root / "patterns/fanout/functions/shipping", {"app.py": "def handler(event, context): ...\n"})
-    make_folder(root / "lambdas/handlers/python", {"consumer.py": "NAME = 'consumer'\n"})
+    make_folder(root / "lambdas/handlers/python", {"handlers/sqs.py": "NAME = 'sqs'\n"})
     return root
 
 
@@ -138,13 +138,13 @@ class TestLayers:
 
         with zipfile.ZipFile(target) as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == {
-                "python/consumer.py": b"NAME = 'consumer'\n"
+                "python/handlers/sqs.py": b"NAME = 'sqs'\n"
             }
 
     def test_a_change_of_its_code_rebuilds_it(self, repository: Path, tmp_path: Path) -> None:
         folder, target = repository / "lambdas/handlers", tmp_path / "handlers.zip"
         before = digest(packages.build_layer(folder, target))
-        (folder / "python/consumer.py").write_text("NAME = 'other'\n")
+        (folder / "python/handlers/sqs.py").write_text("NAME = 'other'\n")
 
         assert digest(packages.build_layer(folder, target)) != before
 

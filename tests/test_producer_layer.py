@@ -1,24 +1,13 @@
 """The producer that the patterns share: batches, correlation ids, and orders that are refused."""
 
-import importlib
-import io
-import json
-import sys
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from lab.handler_testing import Context, LogLines
+
 ORDERS = [{"order_id": f"o-{number}"} for number in range(23)]
-
-
-@dataclass
-class Context:
-    function_name: str = "producer"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:producer"
-    aws_request_id: str = "request-1"
 
 
 class Queue:
@@ -42,20 +31,17 @@ class Queue:
 
 
 @pytest.fixture
-def producer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The layer's module, imported afresh, because its logger reads the environment then."""
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "producer")
-    monkeypatch.delitem(sys.modules, "producer", raising=False)
-    return importlib.import_module("producer")
+def producer(handlers_layer: ModuleType) -> Any:
+    return handlers_layer.producer
 
 
-def published(producer: ModuleType, queue: Queue, **event: Any) -> list[dict[str, str]]:
+def published(producer: Any, queue: Queue, **event: Any) -> list[dict[str, str]]:
     answer = producer.produce(event, Context(), entry=lambda order: {"order": order}, send=queue.send)
     receipts: list[dict[str, str]] = answer["published"]
     return receipts
 
 
-def test_orders_are_sent_ten_at_a_time_in_their_order(producer: ModuleType) -> None:
+def test_orders_are_sent_ten_at_a_time_in_their_order(producer: Any) -> None:
     queue = Queue()
 
     receipts = published(producer, queue, orders=ORDERS, correlation_id="trace-1")
@@ -70,7 +56,7 @@ def test_orders_are_sent_ten_at_a_time_in_their_order(producer: ModuleType) -> N
     ]
 
 
-def test_without_a_correlation_id_each_order_gets_its_own(producer: ModuleType) -> None:
+def test_without_a_correlation_id_each_order_gets_its_own(producer: Any) -> None:
     queue = Queue()
 
     receipts = published(producer, queue, orders=ORDERS)
@@ -80,13 +66,11 @@ def test_without_a_correlation_id_each_order_gets_its_own(producer: ModuleType) 
     assert [receipt["correlation_id"] for receipt in receipts] == ids
 
 
-def test_refused_orders_are_named_and_the_others_logged(producer: ModuleType) -> None:
-    producer.logger.registered_handler.stream = stream = io.StringIO()
-
+def test_refused_orders_are_named_and_the_others_logged(producer: Any, logged: LogLines) -> None:
     with pytest.raises(producer.PublishError, match=r"^1 of 3 orders .*: o-1 \(InternalError\); send them again$"):
         published(producer, Queue("o-1"), orders=ORDERS[:3], correlation_id="trace-1")
 
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    lines = logged()
     assert [(line["message"], line["order_id"], line["message_id"], line["correlation_id"]) for line in lines] == [
         ("published", "o-0", "m-o-0", "trace-1"),
         ("published", "o-2", "m-o-2", "trace-1"),
@@ -94,6 +78,6 @@ def test_refused_orders_are_named_and_the_others_logged(producer: ModuleType) ->
     assert {line["function_request_id"] for line in lines} == {"request-1"}
 
 
-def test_an_order_is_traced_by_a_message_attribute(producer: ModuleType) -> None:
+def test_an_order_is_traced_by_a_message_attribute(producer: Any) -> None:
     attribute = {"DataType": "String", "StringValue": "trace-1"}
     assert producer.traced({"order_id": "o-1", "correlation_id": "trace-1"}) == {"correlation_id": attribute}

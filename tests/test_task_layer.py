@@ -1,62 +1,30 @@
 """The shared code behind tasks of a state machine: what it logs, and by which name an error gets out."""
 
-import importlib
-import io
-import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from lab.handler_testing import Context, LogLines
+
 ORDER = {"order_id": "o-1", "correlation_id": "trace-1"}
 
 
-@dataclass
-class Context:
-    function_name: str = "payments"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:payments"
-    aws_request_id: str = "request-1"
-
-
 @pytest.fixture
-def task(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "payments")
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "orchestration")
-    for module in ("consumer", "task"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    yield importlib.import_module("task")
-    sys.modules.pop("task", None)
-
-
-@pytest.fixture
-def logged(task: ModuleType) -> Callable[[], dict[str, Any]]:
-    stream = io.StringIO()
-    task.logger.registered_handler.stream = stream
-
-    def line() -> dict[str, Any]:
-        [text] = stream.getvalue().splitlines()
-        fields: dict[str, Any] = json.loads(text)
-        return fields
-
-    return line
+def task(handlers_layer: ModuleType) -> Any:
+    return handlers_layer.task
 
 
 def event(action: str = "charge", **fields: Any) -> dict[str, Any]:
     return {"action": action, "order": ORDER, "attempt": 1, **fields}
 
 
-def test_an_action_is_performed_and_logged_with_what_it_returned(
-    task: ModuleType, logged: Callable[[], dict[str, Any]]
-) -> None:
+def test_an_action_is_performed_and_logged_with_what_it_returned(task: Any, logged: LogLines) -> None:
     effect = {"charged": "12.50", "label": "x" * 2000}
 
     assert task.perform(event(), Context(), {"charge": lambda given: effect}) == effect
 
-    line = logged()
+    [line] = logged()
     expected = {"message": "processed", "charged": "12.50", "action": "charge", "attempt": 1, **ORDER}
     assert {name: line.get(name) for name in expected} == expected
     assert "label" not in line
@@ -64,7 +32,7 @@ def test_an_action_is_performed_and_logged_with_what_it_returned(
 
 @pytest.mark.parametrize(("base", "level"), [("PermanentError", "ERROR"), ("Exception", "WARNING")])
 def test_an_error_is_logged_by_its_class_and_gets_out_under_its_name(
-    task: ModuleType, logged: Callable[[], dict[str, Any]], base: str, level: str
+    task: Any, logged: LogLines, base: str, level: str
 ) -> None:
     refused = type("Refused", (getattr(task, base, Exception),), {})
 
@@ -74,13 +42,14 @@ def test_an_error_is_logged_by_its_class_and_gets_out_under_its_name(
     with pytest.raises(refused):
         task.perform(event(), Context(), {"charge": act})
 
-    line = logged()
+    [line] = logged()
     error_class = "permanent" if level == "ERROR" else "transient"
     expected = {"message": "failed", "level": level, "error_class": error_class, "error": "Refused: no", **ORDER}
     assert {name: line.get(name) for name in expected} == expected
+    assert "exception" not in line  # the runtime logs the traceback of what gets out
 
 
 @pytest.mark.parametrize("wrong", [{"action": "juggle"}, {"action": None}, {"order": None}, {"order": {}}])
-def test_what_a_function_cannot_read_is_malformed(task: ModuleType, wrong: dict[str, Any]) -> None:
+def test_what_a_function_cannot_read_is_malformed(task: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(task.MalformedTask):
         task.perform(event() | wrong, Context(), {"charge": lambda given: {"id": given["order"]["order_id"]}})

@@ -1,18 +1,15 @@
 """The functions of the fan-out pattern, on moto and sample events: no target needed."""
 
-import importlib.util
-import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
+
+from lab.handler_testing import Load, LoadedFunction, create_queue, received, sqs_event
 
 PATTERN = Path(__file__).parents[1]
 
@@ -25,69 +22,16 @@ ORDER = {
 }
 
 
-@dataclass
-class Context:
-    function_name: str = "fanout"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:fanout"
-    aws_request_id: str = "request-1"
-
-
-def load(function: str) -> ModuleType:
-    """The function's app.py under a name of its own: on Lambda each is the only `app`."""
-    spec = importlib.util.spec_from_file_location(f"fanout_{function}", PATTERN / "functions" / function / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def sqs_event(*orders: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "messageId": f"m-{index}",
-                "body": json.dumps(order),
-                "attributes": {"ApproximateReceiveCount": "1"},
-                "messageAttributes": {
-                    "correlation_id": {"stringValue": order["correlation_id"], "dataType": "String"},
-                    "goods": {"stringValue": json.dumps(order["goods"]), "dataType": "String.Array"},
-                },
-                "eventSource": "aws:sqs",
-            }
-            for index, order in enumerate(orders, start=1)
-        ]
-    }
-
-
-@pytest.fixture(autouse=True)
-def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "POWERTOOLS_SERVICE_NAME": "fanout",
-        "POWERTOOLS_METRICS_NAMESPACE": "fanout",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.delitem(sys.modules, "consumer", raising=False)
-
-
 Invoke = Callable[..., tuple[dict[str, Any], list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def invoke() -> Invoke:
+def invoke(load: Load) -> Invoke:
     def run(function: str, *orders: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The response and the log lines of a consumer that got these orders."""
-        handler = load(function).handler
-        stream = io.StringIO()
-        sys.modules["consumer"].logger.registered_handler.stream = stream
-        response = handler(sqs_event(*orders), Context())
-        return response, [json.loads(line) for line in stream.getvalue().splitlines()]
+        consumer = load(function)
+        response = consumer.invoke(sqs_event(*orders, correlation_id="trace-1"))
+        return response, consumer.lines
 
     return run
 
@@ -158,35 +102,23 @@ def test_analytics_sorts_orders_into_size_classes(invoke: Invoke, amount: float,
 
 @dataclass
 class Topic:
-    producer: ModuleType
-    received: Callable[[], list[dict[str, Any]]]
+    producer: LoadedFunction
+    queue_url: str
 
 
 @pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
+def topic(load: Load) -> Topic:
     """The producer, on a topic with one queue subscribed by raw message delivery."""
-    with mock_aws():
-        sns, sqs = boto3.client("sns"), boto3.client("sqs")
-        topic_arn = sns.create_topic(Name="orders")["TopicArn"]
-        queue_url = sqs.create_queue(QueueName="billing")["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
-        sns.subscribe(
-            TopicArn=topic_arn,
-            Protocol="sqs",
-            Endpoint=attributes["QueueArn"],
-            Attributes={"RawMessageDelivery": "true"},
-        )
-        monkeypatch.setenv("TOPIC_ARN", topic_arn)
-
-        def received() -> list[dict[str, Any]]:
-            messages: list[dict[str, Any]] = []
-            while batch := sqs.receive_message(
-                QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-            ).get("Messages"):
-                messages += batch
-            return messages
-
-        yield Topic(load("producer"), received)
+    sns, sqs, queue_url = boto3.client("sns"), boto3.client("sqs"), create_queue("billing")
+    topic_arn = sns.create_topic(Name="orders")["TopicArn"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(
+        TopicArn=topic_arn,
+        Protocol="sqs",
+        Endpoint=attributes["QueueArn"],
+        Attributes={"RawMessageDelivery": "true"},
+    )
+    return Topic(load("producer", TOPIC_ARN=topic_arn), queue_url)
 
 
 def orders(count: int) -> list[dict[str, Any]]:
@@ -197,9 +129,9 @@ def orders(count: int) -> list[dict[str, Any]]:
 
 
 def test_the_producer_publishes_an_order_with_what_subscriptions_filter_and_trace_by(topic: Topic) -> None:
-    response = topic.producer.handler({"orders": orders(1), "correlation_id": "trace-1"}, Context())
+    response = topic.producer.invoke({"orders": orders(1), "correlation_id": "trace-1"})
 
-    (message,) = topic.received()
+    (message,) = received(topic.queue_url)
     assert json.loads(message["Body"]) == orders(1)[0] | {"correlation_id": "trace-1"}
     attributes = {
         name: (value["DataType"], value["StringValue"]) for name, value in message["MessageAttributes"].items()
@@ -223,10 +155,10 @@ def test_the_default_event_reaches_one_two_and_three_consumers() -> None:
 def test_the_producer_accepts_every_sample_event(topic: Topic, path: Path) -> None:
     event = json.loads(path.read_text())
 
-    response = topic.producer.handler(event, Context())
+    response = topic.producer.invoke(event)
 
     assert [each["order_id"] for each in response["published"]] == [order["order_id"] for order in event["orders"]]
-    assert len(topic.received()) == len(event["orders"])
+    assert len(received(topic.queue_url)) == len(event["orders"])
 
 
 def test_of_the_poison_event_billing_refuses_only_the_poison_order(invoke: Invoke) -> None:

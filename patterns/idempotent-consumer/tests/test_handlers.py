@@ -1,92 +1,67 @@
 """The functions of the idempotent consumer, on moto and sample events: no target needed."""
 
-import importlib.util
-import io
 import json
 import random
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from botocore.exceptions import ClientError
-from moto import mock_aws
+
+from lab.handler_testing import (
+    Context,
+    Load,
+    LoadedFunction,
+    create_queue,
+    create_table,
+    items,
+    received,
+    sqs_record,
+)
 
 # Powertools says so of a handler that is killed before it has counted anything; a process that dies says nothing
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics to publish")
 
 PATTERN = Path(__file__).parents[1]
-OWN_MODULES = ("idempotency", "ledger", "transaction")
 STRATEGIES = ("message-id", "business-key", "transaction")
 
 ORDER = {"order_id": "o-1", "amount": 12.5, "customer_id": "c-1", "correlation_id": "trace-1"}
 
 
-@dataclass
-class Context:
-    function_name: str = "payments"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:payments"
-    aws_request_id: str = "request-1"
-    remaining_ms: int = 1000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_ms
-
-
-def load(function: str) -> ModuleType:
-    """The function's app.py under a name of its own: on Lambda each is the only `app`."""
-    name = f"idempotent_consumer_{function}"
-    spec = importlib.util.spec_from_file_location(name, PATTERN / "functions" / function / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def record(order: dict[str, Any], message_id: str = "m-1", receive_count: int = 1) -> dict[str, Any]:
-    return {
-        "messageId": message_id,
-        "body": json.dumps(order),
-        "attributes": {"ApproximateReceiveCount": str(receive_count)},
-        "messageAttributes": {
-            "correlation_id": {"stringValue": order.get("correlation_id", "trace-1"), "dataType": "String"}
-        },
-        "eventSource": "aws:sqs",
-    }
+    return sqs_record(order, message_id, receive_count, correlation_id=order.get("correlation_id", "trace-1"))
 
 
 @dataclass
 class Payments:
     """The consumer, in one strategy, with its tables."""
 
-    app: ModuleType
-    dynamodb: Any
+    function: LoadedFunction
+
+    @property
+    def dynamodb(self) -> Any:
+        """The client with which it pays."""
+        return self.function.modules["ledger"].dynamodb
 
     def deliver(self, *records: dict[str, Any], context: Context | None = None) -> list[dict[str, Any]]:
         """The log lines of an invocation with these records; what is reported as failed is what is logged so."""
-        stream = io.StringIO()
-        sys.modules["consumer"].logger.registered_handler.stream = stream
-        response = self.app.handler({"Records": list(records)}, context or Context())
-        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        response = self.function.invoke({"Records": list(records)}, context)
+        lines = self.function.lines
         failed = [{"itemIdentifier": line["message_id"]} for line in lines if line["message"] == "failed"]
         assert response == {"batchItemFailures": failed}
         return lines
 
     def ledger(self) -> list[dict[str, Any]]:
-        return [item for item in self._items("ledger") if item["entry_id"] != "balance"]
+        return [item for item in items("ledger") if item["entry_id"] != "balance"]
 
     def balances(self) -> dict[str, Decimal]:
-        return {item["customer_id"]: item["amount"] for item in self._items("ledger") if item["entry_id"] == "balance"}
+        return {item["customer_id"]: item["amount"] for item in items("ledger") if item["entry_id"] == "balance"}
 
     def paid(self) -> Counter[str]:
         """How often each order was paid. Ledger and balances must agree on how much."""
@@ -98,55 +73,23 @@ class Payments:
         return Counter(entry["order_id"] for entry in entries)
 
     def keys(self) -> list[dict[str, Any]]:
-        return self._items("idempotency")
-
-    def _items(self, table: str) -> list[dict[str, Any]]:
-        return list(boto3.resource("dynamodb").Table(table).scan()["Items"])
-
-
-def create_tables(dynamodb: Any) -> None:
-    for name, keys in {"ledger": ["customer_id", "entry_id"], "idempotency": ["id"]}.items():
-        dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            KeySchema=[
-                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-            ],
-        )
-
-
-@pytest.fixture(autouse=True)
-def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "POWERTOOLS_SERVICE_NAME": "payments",
-        "POWERTOOLS_METRICS_NAMESPACE": "idempotent-consumer",
-        "RECORD_EXPIRY_SECONDS": "3600",
-        "REGISTER_LAMBDA_CONTEXT": "true",
-        "IDEMPOTENCY_TABLE": "idempotency",
-        "LEDGER_TABLE": "ledger",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.syspath_prepend(PATTERN / "functions/payments")
-    for module in ("consumer", *OWN_MODULES):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    yield
-    for module in OWN_MODULES:
-        sys.modules.pop(module, None)
+        return items("idempotency")
 
 
 @pytest.fixture
-def payments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Payments]:
+def payments(request: pytest.FixtureRequest, load: Load) -> Payments:
     """The consumer in the strategy that the parameter names."""
-    monkeypatch.setenv("STRATEGY", request.param)
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb")
-        create_tables(dynamodb)
-        yield Payments(load("payments"), dynamodb)
+    create_table("ledger", "customer_id", "entry_id")
+    create_table("idempotency", "id")
+    function = load(
+        "payments",
+        STRATEGY=request.param,
+        RECORD_EXPIRY_SECONDS="3600",
+        REGISTER_LAMBDA_CONTEXT="true",
+        IDEMPOTENCY_TABLE="idempotency",
+        LEDGER_TABLE="ledger",
+    )
+    return Payments(function)
 
 
 in_each_strategy = pytest.mark.parametrize("payments", STRATEGIES, indirect=True)
@@ -154,7 +97,7 @@ by_business_key = pytest.mark.parametrize("payments", ["business-key", "transact
 with_powertools = pytest.mark.parametrize("payments", ["message-id", "business-key"], indirect=True)
 
 
-def strategy(name: str) -> Any:
+def strategy(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("payments", [name], indirect=True)
 
 
@@ -267,13 +210,13 @@ def killed_at(client: Any, monkeypatch: pytest.MonkeyPatch, operation: str, erro
     monkeypatch.setattr(client, "_make_api_call", call)
 
 
-THROTTLED = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
+THROTTLED: Any = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
 
 
 @with_powertools
 def test_a_payment_that_fails_unlocks_its_key(payments: Payments, monkeypatch: pytest.MonkeyPatch) -> None:
     error = ClientError(THROTTLED, "TransactWriteItems")
-    killed_at(sys.modules["ledger"].dynamodb, monkeypatch, "TransactWriteItems", error)
+    killed_at(payments.dynamodb, monkeypatch, "TransactWriteItems", error)
 
     (failed,) = payments.deliver(record(ORDER))
     assert failed["error_class"] == "transient"
@@ -295,7 +238,7 @@ def test_a_payment_that_fails_unlocks_its_key(payments: Payments, monkeypatch: p
 def test_a_key_that_cannot_be_stored_is_not_paid(
     payments: Payments, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_at(sys.modules["ledger"].dynamodb, monkeypatch, operation, ClientError(THROTTLED, operation))
+    killed_at(payments.dynamodb, monkeypatch, operation, ClientError(THROTTLED, operation))
 
     (failed,) = payments.deliver(record(ORDER))
 
@@ -309,7 +252,7 @@ def test_a_key_that_cannot_be_stored_is_not_paid(
 def test_a_delivery_that_dies_before_its_result_is_stored_is_paid_again_once_its_time_is_over(
     payments: Payments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed_at(sys.modules["ledger"].dynamodb, monkeypatch, "UpdateItem", Killed())
+    killed_at(payments.dynamodb, monkeypatch, "UpdateItem", Killed())
     with pytest.raises(Killed):
         payments.deliver(record(ORDER), context=Context(remaining_ms=60_000))
 
@@ -331,7 +274,7 @@ def test_without_the_lambda_context_a_delivery_that_died_locks_its_key(
     payments: Payments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGISTER_LAMBDA_CONTEXT", "false")
-    killed_at(sys.modules["ledger"].dynamodb, monkeypatch, "TransactWriteItems", Killed())
+    killed_at(payments.dynamodb, monkeypatch, "TransactWriteItems", Killed())
     with pytest.warns(UserWarning, match="Couldn't determine the remaining time"), pytest.raises(Killed):
         payments.deliver(record(ORDER), context=Context(remaining_ms=0))
 
@@ -344,7 +287,7 @@ def test_without_the_lambda_context_a_delivery_that_died_locks_its_key(
 
 @strategy("transaction")
 def test_a_transaction_in_conflict_with_another_is_retried(payments: Payments, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = sys.modules["ledger"].dynamodb
+    client = payments.dynamodb
     reasons = [{"Code": "None"}, {"Code": "None"}, {"Code": "TransactionConflict"}]
     response = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
     conflict = client.exceptions.TransactionCanceledException(response, "TransactWriteItems")
@@ -381,7 +324,7 @@ def test_any_deliveries_with_any_deaths_pay_each_order_once(
     orders = [ORDER | {"order_id": f"o-{number}", "customer_id": f"c-{number % 3}"} for number in range(30)]
     deliveries = [order for order in orders for _ in range(chance.randint(1, 3))]
     chance.shuffle(deliveries)
-    client = sys.modules["ledger"].dynamodb
+    client = payments.dynamodb
     real = client.transact_write_items
 
     def dying(before: bool) -> Callable[..., Any]:
@@ -412,26 +355,14 @@ def test_any_deliveries_with_any_deaths_pay_each_order_once(
 
 @dataclass
 class Queue:
-    producer: ModuleType
-    received: Callable[[], list[dict[str, Any]]]
+    producer: LoadedFunction
+    url: str
 
 
 @pytest.fixture
-def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="payments")["QueueUrl"]
-        monkeypatch.setenv("QUEUE_URL", url)
-
-        def received() -> list[dict[str, Any]]:
-            messages: list[dict[str, Any]] = []
-            while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get(
-                "Messages"
-            ):
-                messages += batch
-            return messages
-
-        yield Queue(load("producer"), received)
+def queue(load: Load) -> Queue:
+    url = create_queue("payments")
+    return Queue(load("producer", QUEUE_URL=url), url)
 
 
 def orders(count: int) -> list[dict[str, Any]]:
@@ -439,9 +370,9 @@ def orders(count: int) -> list[dict[str, Any]]:
 
 
 def test_the_producer_sends_an_order_with_what_it_is_traced_by(queue: Queue) -> None:
-    response = queue.producer.handler({"orders": orders(1), "correlation_id": "trace-1"}, Context())
+    response = queue.producer.invoke({"orders": orders(1), "correlation_id": "trace-1"})
 
-    (message,) = queue.received()
+    (message,) = received(queue.url)
     assert json.loads(message["Body"]) == orders(1)[0] | {"correlation_id": "trace-1"}
     assert message["MessageAttributes"]["correlation_id"]["StringValue"] == "trace-1"
     assert response == {

@@ -1,23 +1,19 @@
 """The functions of the saga, on moto and sample events, and what they and the state machine must agree on."""
 
 import ast
-import importlib.util
-import io
 import json
 import random
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
+from handlers.outcomes import MALFORMED
 from lab import asl
+from lab.handler_testing import Load, LoadedFunction, create_queue, create_table, items, received, sqs_event
 
 PATTERN = Path(__file__).parents[1]
 DEFINITION = asl.definition(PATTERN / "statemachine/order.asl.json")
@@ -31,102 +27,54 @@ LAMBDA_SERVICE_ERRORS = {
     "Lambda.TooManyRequestsException",
 }
 
-LINES = [{"sku": "book", "quantity": 1}, {"sku": "mug", "quantity": 2}]
-ORDER = {"order_id": "o-1", "amount": 12.5, "country": "DE", "lines": LINES, "correlation_id": "trace-1"}
-
-
-@dataclass
-class Context:
-    function_name: str = "function"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:function"
-    aws_request_id: str = "request-1"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 1000
-
-
-def load(function: str) -> ModuleType:
-    """The function's app.py under a name of its own: on Lambda each is the only `app`."""
-    spec = importlib.util.spec_from_file_location(
-        f"orchestration_{function}", PATTERN / "functions" / function / "app.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(autouse=True)
-def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "POWERTOOLS_SERVICE_NAME": "function",
-        "POWERTOOLS_METRICS_NAMESPACE": "orchestration",
-        "ORDERS_TABLE": "orders",
-        "STOCK_TABLE": "stock",
-        "LABEL": "reference",
-        "PACKING_SECONDS": "3",
-        "STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:order",
-        "EXECUTION_NAMING": "order",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.syspath_prepend(PATTERN / "functions/stock")
-    for module in ("consumer", "task", "label"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-    yield
-    for module in ("task", "label"):
-        sys.modules.pop(module, None)
+LINES: list[dict[str, Any]] = [{"sku": "book", "quantity": 1}, {"sku": "mug", "quantity": 2}]
+ORDER: dict[str, Any] = {
+    "order_id": "o-1",
+    "amount": 12.5,
+    "country": "DE",
+    "lines": LINES,
+    "correlation_id": "trace-1",
+}
 
 
 @dataclass
 class Stores:
     """The functions that keep records, with their tables."""
 
-    dynamodb: Any
-
-    def __post_init__(self) -> None:
-        self.stock, self.payments, self.warehouse = load("stock"), load("payments"), load("warehouse")
+    stock: LoadedFunction
+    payments: LoadedFunction
+    warehouse: LoadedFunction
 
     def do(self, action: str, order: dict[str, Any] = ORDER, **event: Any) -> dict[str, Any]:
         function = self.payments if action in ("charge", "refund") else self.stock
-        answer: dict[str, Any] = function.handler({"action": action, "order": order, "attempt": 0, **event}, Context())
+        answer: dict[str, Any] = function.invoke({"action": action, "order": order, "attempt": 0, **event})
         return answer
 
     def reserve(self, order: dict[str, Any] = ORDER) -> list[dict[str, Any]]:
         return [self.do("reserve", order, line=line) for line in order["lines"]]
 
     def records(self, order_id: str = "o-1") -> dict[str, str]:
-        items = boto3.resource("dynamodb").Table("orders").scan()["Items"]
-        return {item["record"]: item["status"] for item in items if item["order_id"] == order_id and "status" in item}
+        return {
+            item["record"]: item["status"]
+            for item in items("orders")
+            if item["order_id"] == order_id and "status" in item
+        }
 
     def left(self) -> dict[str, int]:
-        return {
-            item["sku"]: int(item["available"]) for item in boto3.resource("dynamodb").Table("stock").scan()["Items"]
-        }
+        return {item["sku"]: int(item["available"]) for item in items("stock")}
 
 
 @pytest.fixture
-def stores() -> Iterator[Stores]:
-    with mock_aws():
-        dynamodb = boto3.client("dynamodb")
-        for table, keys in {"orders": ["order_id", "record"], "stock": ["sku"]}.items():
-            dynamodb.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-            )
-        for sku in ("book", "mug"):
-            dynamodb.put_item(TableName="stock", Item={"sku": {"S": sku}, "available": {"N": "10"}})
-        yield Stores(dynamodb)
+def stores(load: Load) -> Stores:
+    create_table("orders", "order_id", "record")
+    create_table("stock", "sku")
+    for sku in ("book", "mug"):
+        boto3.resource("dynamodb").Table("stock").put_item(Item={"sku": sku, "available": 10})
+    return Stores(
+        stock=load("stock", STOCK_TABLE="stock", ORDERS_TABLE="orders", LABEL="reference"),
+        payments=load("payments", ORDERS_TABLE="orders"),
+        warehouse=load("warehouse", ORDERS_TABLE="orders", PACKING_SECONDS="3"),
+    )
 
 
 def raised(name: str) -> Any:
@@ -159,7 +107,7 @@ def test_lambdas_service_errors_are_retried_by_name() -> None:
 
 
 def test_every_permanent_error_of_a_function_is_named_in_the_state_machine_and_no_other() -> None:
-    sources = [*PATTERN.glob("functions/*/*.py"), PATTERN.parents[1] / "lambdas/handlers/python/task.py"]
+    sources = [*PATTERN.glob("functions/*/*.py"), PATTERN.parents[1] / "lambdas/handlers/python/handlers/task.py"]
     classes = {
         node.name
         for file in sources
@@ -254,13 +202,13 @@ def test_a_label_is_stored_and_returned_as_a_reference(stores: Stores) -> None:
     reference = stores.do("ship", order)["label"]
 
     assert len(json.dumps(reference)) < 200
-    item = boto3.resource("dynamodb").Table(reference.pop("table")).get_item(Key=reference)["Item"]
+    item: Any = boto3.resource("dynamodb").Table(reference.pop("table")).get_item(Key=reference)["Item"]
     assert len(item["text"]) > 262_144
 
 
 def test_a_label_can_be_returned_inline(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     stores.reserve()
-    monkeypatch.setattr(stores.stock, "LABEL_BY_REFERENCE", False)
+    monkeypatch.setattr(stores.stock.app, "LABEL_BY_REFERENCE", False)
 
     assert stores.do("ship")["label"].count("o-1") == 3
 
@@ -268,7 +216,7 @@ def test_a_label_can_be_returned_inline(stores: Stores, monkeypatch: pytest.Monk
 def test_a_transaction_in_conflict_with_another_is_not_taken_for_a_refusal(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = stores.stock.dynamodb
+    client = stores.stock.app.dynamodb
     response = {
         "Error": {"Code": "TransactionCanceledException"},
         "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
@@ -371,25 +319,14 @@ def delivered(stores: Stores, answers: Answers, **fields: Any) -> dict[str, Any]
         "order": ORDER,
         **fields,
     }
-    stores.warehouse.stepfunctions = answers
-    stream = io.StringIO()
-    sys.modules["consumer"].logger.registered_handler.stream = stream
-    record = {
-        "messageId": "m-1",
-        "body": json.dumps(body),
-        "attributes": {"ApproximateReceiveCount": "1"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-    }
-    stores.warehouse.handler({"Records": [record]}, Context())
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    line: dict[str, Any] = next(line for line in lines if line["message"] in ("processed", "failed"))
-    return line
+    stores.warehouse.app.stepfunctions = answers
+    stores.warehouse.invoke(sqs_event(body))
+    return next(line for line in stores.warehouse.lines if line["message"] in ("processed", "failed"))
 
 
 @pytest.fixture
 def answers(stores: Stores) -> Answers:
-    return Answers(stores.warehouse.stepfunctions.exceptions)
+    return Answers(stores.warehouse.app.stepfunctions.exceptions)
 
 
 def test_a_request_is_picked_and_answered(stores: Stores, answers: Answers) -> None:
@@ -443,29 +380,29 @@ def test_a_request_that_the_warehouse_cannot_read_is_dead_lettered(stores: Store
 
 @dataclass
 class Starter:
-    app: ModuleType
-    stepfunctions: Any
+    function: LoadedFunction
+    state_machine_arn: str
+
+    def parse(self, order: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.function.app.parse(order))
 
     def start(self, order: dict[str, Any]) -> dict[str, Any]:
-        return dict(self.app.start(self.app.parse(order)))
+        return dict(self.function.app.start(self.parse(order)))
 
     def executions(self) -> list[str]:
-        listed = self.stepfunctions.list_executions(stateMachineArn=self.app.STATE_MACHINE_ARN)["executions"]
+        listed = boto3.client("stepfunctions").list_executions(stateMachineArn=self.state_machine_arn)["executions"]
         return [execution["name"] for execution in listed]
 
 
 @pytest.fixture
-def starter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
-    monkeypatch.setenv("EXECUTION_NAMING", getattr(request, "param", "order"))
-    with mock_aws():
-        stepfunctions = boto3.client("stepfunctions")
-        machine = stepfunctions.create_state_machine(
-            name="order",
-            definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
-            roleArn="arn:aws:iam::123456789012:role/any",
-        )
-        monkeypatch.setenv("STATE_MACHINE_ARN", machine["stateMachineArn"])
-        yield Starter(load("starter"), stepfunctions)
+def starter(request: pytest.FixtureRequest, load: Load) -> Starter:
+    machine = boto3.client("stepfunctions").create_state_machine(
+        name="order",
+        definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/any",
+    )["stateMachineArn"]
+    naming = getattr(request, "param", "order")
+    return Starter(load("starter", STATE_MACHINE_ARN=machine, EXECUTION_NAMING=naming), machine)
 
 
 def test_an_order_is_started_once_under_its_name(starter: Starter) -> None:
@@ -510,36 +447,32 @@ def test_named_by_the_service_an_order_is_started_again(starter: Starter) -> Non
     ],
 )
 def test_an_order_that_the_state_machine_could_not_read_is_not_started(starter: Starter, fields: Any) -> None:
-    with pytest.raises(sys.modules["consumer"].MALFORMED):
-        starter.app.parse(ORDER | fields)
+    with pytest.raises(MALFORMED):
+        starter.parse(ORDER | fields)
 
 
 def test_an_order_that_makes_no_sense_is_started_for_the_state_machine_to_refuse(starter: Starter) -> None:
-    for fields in ({"amount": 0}, {"lines": []}):
-        assert starter.app.parse(ORDER | fields)
+    assert starter.parse(ORDER | {"amount": 0})
+    assert starter.parse(ORDER | {"lines": []})
 
 
 @pytest.mark.parametrize("event", sorted(path.stem for path in (PATTERN / "events").glob("*.json")))
 def test_the_sample_events_can_be_read_and_fit_the_first_stock(starter: Starter, event: str) -> None:
     for order in json.loads((PATTERN / f"events/{event}.json").read_text())["orders"]:
-        parsed = starter.app.parse(order | {"correlation_id": "trace-1"})
+        parsed = starter.parse(order | {"correlation_id": "trace-1"})
         assert {line["sku"] for line in parsed["lines"]} <= {"book", "chair", "mug"}
 
 
 # --- Producer ---
 
 
-def test_the_producer_sends_orders_with_what_they_are_traced_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="orders")["QueueUrl"]
-        monkeypatch.setenv("QUEUE_URL", url)
-        producer = load("producer")
+def test_the_producer_sends_orders_with_what_they_are_traced_by(load: Load) -> None:
+    url = create_queue("orders")
 
-        orders = [{"order_id": f"o-{number}"} for number in range(12)]
-        answer = producer.handler({"orders": orders, "correlation_id": "trace-1"}, Context())
+    orders = [{"order_id": f"o-{number}"} for number in range(12)]
+    answer = load("producer", QUEUE_URL=url).invoke({"orders": orders, "correlation_id": "trace-1"})
 
-        assert [sent["order_id"] for sent in answer["published"]] == [order["order_id"] for order in orders]
-        [message, *_] = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
-        assert json.loads(message["Body"])["correlation_id"] == "trace-1"
-        assert message["MessageAttributes"]["correlation_id"]["StringValue"] == "trace-1"
+    assert [sent["order_id"] for sent in answer["published"]] == [order["order_id"] for order in orders]
+    [message, *_] = received(url)
+    assert json.loads(message["Body"])["correlation_id"] == "trace-1"
+    assert message["MessageAttributes"]["correlation_id"]["StringValue"] == "trace-1"

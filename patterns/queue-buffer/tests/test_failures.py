@@ -22,7 +22,7 @@ RETRY_SECONDS = 5
 BACKOFF_SECONDS = 3  # in an outage: the visibility timeout without backoff, and what the backoff starts from
 CONCURRENCY = 2  # the default of maximum_concurrency
 DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
-PERMANENT = "consumer.PermanentError"  # no backoff: back after the visibility timeout
+PERMANENT = "handlers.outcomes.PermanentError"  # no backoff: back after the visibility timeout
 THROTTLED = {"mode": "dependency", "service": "dynamodb", "error": "throttling"}
 
 

@@ -1,23 +1,29 @@
 """The functions of the S3 trigger, on moto and sample events: no target needed."""
 
-import importlib.util
-import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
+
+from lab.handler_testing import (
+    REGION,
+    Context,
+    Load,
+    LoadedFunction,
+    create_queue,
+    create_table,
+    received,
+    sqs_event,
+    waiting,
+)
 
 PATTERN = Path(__file__).parents[1]
-OWN_MODULES = ("manifest", "objects", "work")
 UPLOADS, QUARANTINE, MANIFEST = "uploads", "quarantine", "manifest"
 MAX_BYTES = 1000
 
@@ -26,89 +32,25 @@ INVOICE = {"invoice_id": "i-1", "amount": 10.5}
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "any")
 
 
-@dataclass
-class Context:
-    function_name: str = "s3-trigger"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:s3-trigger"
-    aws_request_id: str = "request-1"
-    remaining_ms: int = 60_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.remaining_ms
-
-
-def load(function: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The function's app.py under a name of its own, and its modules anew: on Lambda each is the only one."""
-    folder = PATTERN / "functions" / function
-    monkeypatch.syspath_prepend(folder)
-    for file in folder.glob("*.py"):
-        monkeypatch.delitem(sys.modules, file.stem, raising=False)
-    spec = importlib.util.spec_from_file_location(f"s3_trigger_{function}", folder / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def create_queue(name: str) -> str:
-    return str(boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"])
-
-
-def taken(queue_url: str) -> list[dict[str, Any]]:
-    """What is in a queue, which is empty then."""
-    answer = boto3.client("sqs").receive_message(
-        QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-    )
-    return list(answer.get("Messages", []))
-
-
 @pytest.fixture(autouse=True)
-def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "POWERTOOLS_SERVICE_NAME": "s3-trigger",
-        "POWERTOOLS_METRICS_NAMESPACE": "s3-trigger",
-        "BUCKET": UPLOADS,
-        "QUARANTINE_BUCKET": QUARANTINE,
-        "MANIFEST_TABLE": MANIFEST,
-        "MAX_OBJECT_BYTES": str(MAX_BYTES),
-        "FUNCTION_NAME": "ingest",
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "REPORT_BATCH_ITEM_FAILURES"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delitem(sys.modules, "consumer", raising=False)
-    with mock_aws():
-        s3 = boto3.client("s3")
-        for bucket in (UPLOADS, QUARANTINE):
-            s3.create_bucket(Bucket=bucket)
-            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        boto3.client("dynamodb").create_table(
-            TableName=MANIFEST,
-            KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        monkeypatch.setenv("QUEUE_URL", create_queue("queue"))
-        yield
-    for name in OWN_MODULES:
-        sys.modules.pop(name, None)
+def stores(aws: None) -> None:
+    """The buckets and the manifest, empty."""
+    s3 = boto3.client("s3")
+    for bucket in (UPLOADS, QUARANTINE):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    create_table(MANIFEST, "key")
 
 
 def manifest(key: str = KEY) -> dict[str, str]:
     """The manifest's entry of a key; empty when there is none."""
     answer = boto3.client("dynamodb").get_item(TableName=MANIFEST, Key={"key": {"S": key}})
-    return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
+    return {name: str(next(iter(value.values()))) for name, value in answer.get("Item", {}).items()}
 
 
 @dataclass
 class Ingest:
-    app: ModuleType
+    function: LoadedFunction
     queue_url: str
     sent: list[dict[str, Any]] = field(default_factory=list)
 
@@ -126,18 +68,13 @@ class Ingest:
 
     def deliver(self, event: dict[str, Any]) -> dict[str, Any]:
         """The log line of an invocation."""
-        stream = io.StringIO()
-        self.app.logger.registered_handler.stream = stream
-        try:
-            self.app.handler(event, Context())
-        finally:
-            self.lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-        (line,) = self.lines
-        return dict(line)
+        self.function.invoke(event)
+        (line,) = self.function.lines
+        return line
 
     def work_items(self) -> list[dict[str, Any]]:
         """All that was sent to the queue so far."""
-        self.sent += taken(self.queue_url)
+        self.sent += received(self.queue_url)
         return self.sent
 
     def fails(self, monkeypatch: pytest.MonkeyPatch, module: str, call: str) -> None:
@@ -147,12 +84,20 @@ class Ingest:
         def throttled(**_: Any) -> None:
             raise THROTTLED
 
-        monkeypatch.setattr(getattr(sys.modules[module], client), operation, throttled)
+        monkeypatch.setattr(getattr(self.function.modules[module], client), operation, throttled)
 
 
 @pytest.fixture
-def ingest(monkeypatch: pytest.MonkeyPatch) -> Ingest:
-    return Ingest(load("ingest", monkeypatch), create_queue("queue"))
+def ingest(load: Load) -> Ingest:
+    queue_url = create_queue("work")
+    function = load(
+        "ingest",
+        QUARANTINE_BUCKET=QUARANTINE,
+        MANIFEST_TABLE=MANIFEST,
+        MAX_OBJECT_BYTES=str(MAX_BYTES),
+        QUEUE_URL=queue_url,
+    )
+    return Ingest(function, queue_url)
 
 
 def test_an_upload_becomes_a_work_item_and_an_entry_of_the_manifest(ingest: Ingest) -> None:
@@ -229,7 +174,7 @@ def test_what_can_never_be_processed_is_quarantined_with_its_reason(
 
 
 def test_nested_without_end_is_quarantined_too(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest.app, "MAX_OBJECT_BYTES", 1_000_000)
+    monkeypatch.setattr(ingest.function.app, "MAX_OBJECT_BYTES", 1_000_000)
 
     assert ingest.deliver(ingest.upload(b"[" * 500_000))["outcome"] == "quarantined"
 
@@ -292,8 +237,8 @@ def test_a_service_that_fails_is_a_transient_error_and_the_retry_finishes(
         ingest.fails(broken, module, call)
         with pytest.raises(ClientError):
             ingest.deliver(event)
-    assert [(line["message"], line["error_class"]) for line in ingest.lines] == [("failed", "transient")]
-    assert ingest.lines[0]["key"] == KEY
+    (line,) = ingest.function.lines
+    assert (line["message"], line["error_class"], line["key"]) == ("failed", "transient", KEY)
 
     assert ingest.deliver(event)["outcome"] == "queued"
 
@@ -301,40 +246,21 @@ def test_a_service_that_fails_is_a_transient_error_and_the_retry_finishes(
     assert manifest()["status"] == "queued"
 
 
-def sqs_event(*items: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "messageId": f"m-{index}",
-                "receiptHandle": "handle",
-                "body": json.dumps(item),
-                "attributes": {"ApproximateReceiveCount": "1"},
-                "messageAttributes": {"correlation_id": {"stringValue": "trace-1", "dataType": "String"}},
-                "eventSource": "aws:sqs",
-            }
-            for index, item in enumerate(items, start=1)
-        ]
-    }
+Work = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def work(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+def work(ingest: Ingest, load: Load) -> Work:
     """Has the worker work on items; returns its log lines, and fails on a wrong report."""
-    worker = load("worker", monkeypatch)
+    worker = load("worker", MANIFEST_TABLE=MANIFEST)
 
     def on(*items: dict[str, Any]) -> list[dict[str, Any]]:
-        stream = io.StringIO()
-        sys.modules["consumer"].logger.registered_handler.stream = stream
-        report = worker.handler(sqs_event(*items), Context())
-        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-        failed = [{"itemIdentifier": line["message_id"]} for line in lines if line["message"] == "failed"]
+        report = worker.invoke(sqs_event(*items, correlation_id="trace-1"))
+        failed = [{"itemIdentifier": line["message_id"]} for line in worker.lines if line["message"] == "failed"]
         assert report == {"batchItemFailures": failed}
-        return lines
+        return worker.lines
 
     return on
-
-
-Work = Callable[..., list[dict[str, Any]]]
 
 
 def test_a_work_item_is_booked_once_however_often_it_comes(ingest: Ingest, work: Work) -> None:
@@ -357,9 +283,9 @@ def test_a_worker_that_was_faster_than_ingest_is_not_overwritten(
     def worked_at_once(**message: Any) -> None:
         work(json.loads(message["MessageBody"]))
 
-    monkeypatch.setattr(sys.modules["work"].sqs, "send_message", worked_at_once)
+    monkeypatch.setattr(ingest.function.modules["work"].sqs, "send_message", worked_at_once)
 
-    ingest.app.handler(ingest.upload(INVOICE), Context())
+    ingest.function.invoke(ingest.upload(INVOICE))
 
     assert manifest()["status"] == "processed"
 
@@ -381,7 +307,7 @@ def test_a_work_item_that_is_none_fails_permanently(work: Work) -> None:
 
 @dataclass
 class Replayer:
-    app: ModuleType
+    function: LoadedFunction
     queue_url: str
     invoked: list[dict[str, Any]]
 
@@ -391,28 +317,25 @@ class Replayer:
         boto3.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=text)
 
     def replay(self, context: Context | None = None) -> dict[str, Any]:
-        answer: dict[str, Any] = self.app.handler({}, context or Context())
+        answer: dict[str, Any] = self.function.invoke({}, context)
         return answer
 
     def left(self) -> int:
-        """How many messages the queue holds, those included that somebody has received."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)[
-            "Attributes"
-        ]
-        return sum(int(attributes[name]) for name in names)
+        return waiting(self.queue_url)
 
 
 @pytest.fixture
-def replayer(monkeypatch: pytest.MonkeyPatch) -> Replayer:
-    app, invoked = load("replayer", monkeypatch), []
+def replayer(load: Load, monkeypatch: pytest.MonkeyPatch) -> Replayer:
+    queue_url = create_queue("failed")
+    function = load("replayer", QUEUE_URL=queue_url, FUNCTION_NAME="ingest")
+    app, invoked = function.app, []
     monkeypatch.setattr(app.lambda_, "invoke", lambda **call: invoked.append(call))
     receive = app.sqs.receive_message
     # moto would wait for a second in vain at the end of each replay
     monkeypatch.setattr(app.sqs, "receive_message", lambda **call: receive(**call | {"WaitTimeSeconds": 0}))
     # moto's clock for SentTimestamp is this one, to the millisecond
     monkeypatch.setattr(app.time, "time", lambda now=app.time.time: now() + 0.01)
-    return Replayer(app, create_queue("queue"), invoked)
+    return Replayer(function, queue_url, invoked)
 
 
 def failed_event(key: str = KEY) -> dict[str, Any]:
@@ -458,7 +381,7 @@ def test_an_event_that_ingest_does_not_take_stays(replayer: Replayer, monkeypatc
     def throttled(**_: Any) -> None:
         raise THROTTLED
 
-    monkeypatch.setattr(replayer.app.lambda_, "invoke", throttled)
+    monkeypatch.setattr(replayer.function.app.lambda_, "invoke", throttled)
     replayer.keep(failed_event())
 
     answer = replayer.replay()
@@ -470,11 +393,11 @@ def test_what_fails_again_during_a_replay_is_not_replayed_in_a_circle(
     replayer: Replayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replayer.keep(failed_event())
-    now = replayer.app.time.time()
-    monkeypatch.setattr(replayer.app.time, "time", lambda: now)
+    now = replayer.function.app.time.time()
+    monkeypatch.setattr(replayer.function.app.time, "time", lambda: now)
     monkeypatch.setattr("moto.sqs.models.unix_time_millis", lambda *_: now * 1000 + 1)
     monkeypatch.setattr(
-        replayer.app.lambda_, "invoke", lambda **call: replayer.keep(failed_event("incoming/again.json"))
+        replayer.function.app.lambda_, "invoke", lambda **call: replayer.keep(failed_event("incoming/again.json"))
     )
 
     assert replayer.replay()["summary"] == "1 object replayed"
@@ -488,14 +411,17 @@ def test_a_replay_ends_before_its_time_does(replayer: Replayer) -> None:
 
 
 @pytest.fixture
-def uploader(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return load("uploader", monkeypatch)
+def uploader(load: Load) -> LoadedFunction:
+    return load("uploader", BUCKET=UPLOADS)
 
 
-def test_the_uploader_puts_objects_with_what_they_are_traced_by(uploader: ModuleType) -> None:
-    objects = [{"key": KEY, "body": INVOICE}, {"key": "incoming/b.json", "body": "text", "size": 10}]
+def test_the_uploader_puts_objects_with_what_they_are_traced_by(uploader: LoadedFunction) -> None:
+    objects: list[dict[str, Any]] = [
+        {"key": KEY, "body": INVOICE},
+        {"key": "incoming/b.json", "body": "text", "size": 10},
+    ]
 
-    response = uploader.handler({"objects": objects, "correlation_id": "trace-1"}, Context())
+    response = uploader.invoke({"objects": objects, "correlation_id": "trace-1"})
 
     stored = [boto3.client("s3").get_object(Bucket=UPLOADS, Key=each["key"]) for each in objects]
     assert [each["Body"].read() for each in stored] == [json.dumps(INVOICE).encode(), b"text      "]
@@ -506,21 +432,21 @@ def test_the_uploader_puts_objects_with_what_they_are_traced_by(uploader: Module
     ]
 
 
-def test_without_a_correlation_id_each_object_gets_its_own(uploader: ModuleType) -> None:
+def test_without_a_correlation_id_each_object_gets_its_own(uploader: LoadedFunction) -> None:
     objects = [{"key": f"incoming/{number}.json", "body": INVOICE} for number in range(3)]
 
-    published = uploader.handler({"objects": objects}, Context())["published"]
+    published = uploader.invoke({"objects": objects})["published"]
 
     assert len({each["correlation_id"] for each in published}) == 3
 
 
 @pytest.mark.parametrize("path", sorted((PATTERN / "events").glob("*.json")), ids=lambda path: path.stem)
 def test_of_a_sample_event_ingest_makes_what_its_name_says(
-    uploader: ModuleType, ingest: Ingest, path: Path, monkeypatch: pytest.MonkeyPatch
+    uploader: LoadedFunction, ingest: Ingest, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest.app, "MAX_OBJECT_BYTES", 1_048_576)  # the variable's default
+    monkeypatch.setattr(ingest.function.app, "MAX_OBJECT_BYTES", 1_048_576)  # the variable's default
 
-    published = uploader.handler(json.loads(path.read_text()), Context())["published"]
+    published = uploader.invoke(json.loads(path.read_text()))["published"]
 
     outcomes = []
     for each in published:

@@ -20,7 +20,7 @@ VARIABLES = {
 }
 RETRIES = 3  # where a record is to be discarded; with the default of 10 that takes minutes
 DISCARDED = 60.0  # seconds: all retries of a record that is split off its batch
-PERMANENT = "consumer.PermanentError"
+PERMANENT = "handlers.outcomes.PermanentError"
 
 
 class Audit:

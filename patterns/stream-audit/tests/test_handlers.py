@@ -1,97 +1,48 @@
 """The functions of the audit trail, on moto and sample events: no target needed."""
 
-import importlib.util
+import hashlib
 import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto import mock_aws
+
+from lab.handler_testing import Load, LoadedFunction, create_queue, create_table, items, stream_record, waiting
 
 PATTERN = Path(__file__).parents[1]
-OWN_MODULES = ("chain", "change", "trail")
-TABLES = {"orders": "", "audit": "sequence_number", "heads": ""}
-QUEUE_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/discarded"
-
-
-@dataclass
-class Context:
-    function_name: str = "stream-audit"
-    memory_limit_in_mb: int = 128
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:stream-audit"
-    aws_request_id: str = "request-1"
+TABLES = {"ORDERS_TABLE": "orders", "AUDIT_TABLE": "audit", "HEADS_TABLE": "heads"}
 
 
 @pytest.fixture(autouse=True)
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The tables of the pattern, empty, and the environment of its functions."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "POWERTOOLS_SERVICE_NAME": "stream-audit",
-        "POWERTOOLS_METRICS_NAMESPACE": "stream-audit",
-        "ORDERS_TABLE": "orders",
-        "AUDIT_TABLE": "audit",
-        "HEADS_TABLE": "heads",
-        "AUDITOR": "auditor",
-        "DISCARDED_QUEUE_URL": QUEUE_URL,
-    }.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "REPORT_BATCH_ITEM_FAILURES"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        for table, range_key in TABLES.items():
-            keys = {"order_id": "HASH"} | ({range_key: "RANGE"} if range_key else {})
-            boto3.client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        yield
-    for module in OWN_MODULES:
-        sys.modules.pop(module, None)
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Loads a function's app.py under a name of its own, with the modules beside it, as its environment says then."""
-
-    def loaded(function: str) -> ModuleType:
-        for name in (*OWN_MODULES, "consumer", "stream_consumer"):
-            monkeypatch.delitem(sys.modules, name, raising=False)
-        folder = PATTERN / "functions" / function
-        with monkeypatch.context() as path:
-            path.syspath_prepend(str(folder))
-            spec = importlib.util.spec_from_file_location(f"stream_audit_{function}", folder / "app.py")
-            assert spec and spec.loader
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        return module
-
-    return loaded
-
-
-def table(name: str) -> list[dict[str, Any]]:
-    return list(boto3.resource("dynamodb").Table(name).scan()["Items"])
+def tables(aws: None) -> None:
+    """The tables of the pattern, empty."""
+    create_table("orders", "order_id")
+    create_table("audit", "order_id", "sequence_number")
+    create_table("heads", "order_id")
 
 
 # --- The writer ---
 
 
+Write = Callable[..., dict[str, Any]]
+
+
 @pytest.fixture
-def write(load: Callable[[str], ModuleType]) -> Callable[..., dict[str, Any]]:
-    writer = load("writer")
-    return lambda *changes, **event: writer.handler({"changes": changes, "actor": "alice"} | event, Context())
+def writer(load: Load) -> LoadedFunction:
+    return load("writer", **TABLES)
+
+
+@pytest.fixture
+def write(load: Load) -> Write:
+    """Another environment of the writer, so that a test can break the one and not the other."""
+    other = load("writer", **TABLES)
+    return lambda *changes, **event: dict(other.invoke({"changes": changes, "actor": "alice"} | event))
 
 
 def put(order_id: str = "o-1", **fields: Any) -> dict[str, Any]:
@@ -106,68 +57,66 @@ def delete(order_id: str = "o-1") -> dict[str, Any]:
     return {"operation": "delete", "order_id": order_id}
 
 
-def test_a_change_leaves_on_the_order_who_made_it(write: Callable[..., dict[str, Any]]) -> None:
+def test_a_change_leaves_on_the_order_who_made_it(write: Write) -> None:
     first = write(put(amount=12.5), correlation_id="trace-1")["published"][0]
     assert (first["order_id"], first["actor"], first["correlation_id"]) == ("o-1", "alice", "trace-1")
 
     second = write(update(status="paid") | {"actor": "bob"})["published"][0]
 
-    (order,) = table("orders")
+    (order,) = items("orders")
     assert (float(order["amount"]), order["status"], order["actor"]) == (12.5, "paid", "bob")
     assert order["change_id"] == second["change_id"] != first["change_id"]
     assert order["correlation_id"] == second["correlation_id"] != "trace-1"
 
 
 def test_a_deletion_signs_the_order_first(
-    write: Callable[..., dict[str, Any]], load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+    write: Write, writer: LoadedFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = load("writer")
     write(put())
     signed = []
-    monkeypatch.setattr(writer.orders, "delete_item", lambda **_: signed.extend(table("orders")))
+    monkeypatch.setattr(writer.app.orders, "delete_item", lambda **_: signed.extend(items("orders")))
 
-    writer.handler({"changes": [delete()], "actor": "carol"}, Context())
+    writer.invoke({"changes": [delete()], "actor": "carol"})
 
     assert [(order["actor"], order["deleting"]) for order in signed] == [("carol", True)]
     write(delete())
-    assert table("orders") == []
+    assert items("orders") == []
 
 
 def test_a_deletion_that_did_not_happen_is_no_longer_signed_for_after_the_next_change(
-    write: Callable[..., dict[str, Any]],
+    write: Write,
 ) -> None:
     write(put(deleting=True), update(status="paid"))
 
-    assert "deleting" not in table("orders")[0]
+    assert "deleting" not in items("orders")[0]
 
 
 def test_an_order_that_somebody_changed_meanwhile_is_not_deleted(
-    write: Callable[..., dict[str, Any]], load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+    write: Write, writer: LoadedFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = load("writer")
     write(put())
-    sign = writer.sign
+    sign = writer.app.sign
 
     def overtaken(*arguments: Any, **more: Any) -> None:
         sign(*arguments, **more)
         write(update(status="paid"))
 
-    monkeypatch.setattr(writer, "sign", overtaken)
-    with pytest.raises(writer.ChangeError, match=r"change 1 of 1 \(delete o-1\) was not made"):
-        writer.handler({"changes": [delete()], "actor": "carol"}, Context())
-    assert table("orders")[0]["status"] == "paid"
+    monkeypatch.setattr(writer.app, "sign", overtaken)
+    with pytest.raises(writer.app.ChangeError, match=r"change 1 of 1 \(delete o-1\) was not made"):
+        writer.invoke({"changes": [delete()], "actor": "carol"})
+    assert items("orders")[0]["status"] == "paid"
 
 
-def test_the_writer_names_the_change_that_was_not_made(load: Callable[[str], ModuleType]) -> None:
-    writer = load("writer")
-
-    with pytest.raises(writer.ChangeError, match=r"change 2 of 3 \(update o-2\) was not made, those before it were"):
-        writer.handler({"changes": [put(), update("o-2", status="paid"), put("o-3")], "actor": "alice"}, Context())
-    assert [order["order_id"] for order in table("orders")] == ["o-1"]
+def test_the_writer_names_the_change_that_was_not_made(writer: LoadedFunction) -> None:
+    with pytest.raises(
+        writer.app.ChangeError, match=r"change 2 of 3 \(update o-2\) was not made, those before it were"
+    ):
+        writer.invoke({"changes": [put(), update("o-2", status="paid"), put("o-3")], "actor": "alice"})
+    assert [order["order_id"] for order in items("orders")] == ["o-1"]
 
 
 @pytest.mark.parametrize("path", sorted((PATTERN / "events").glob("*.json")), ids=lambda path: path.stem)
-def test_the_writer_accepts_every_sample_event(write: Callable[..., dict[str, Any]], path: Path) -> None:
+def test_the_writer_accepts_every_sample_event(write: Write, path: Path) -> None:
     event = json.loads(path.read_text())
 
     published = write(*event["changes"], actor=event["actor"])["published"]
@@ -188,54 +137,31 @@ def signed(change_id: str, actor: str = "alice", **attributes: Any) -> dict[str,
     return image(change_id=change_id, actor=actor, correlation_id="trace-1", **attributes)
 
 
-def record(
-    sequence_number: int, old: dict[str, Any] | None = None, new: dict[str, Any] | None = None, **more: Any
-) -> dict[str, Any]:
-    """A stream record as Lambda hands it to the function."""
-    images = {name: value for name, value in (("OldImage", old), ("NewImage", new)) if value}
-    return {
-        "eventID": f"e-{sequence_number}",
-        "eventName": "INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
-        "eventSource": "aws:dynamodb",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 1767225600,
-            "Keys": {"order_id": (new or old or {})["order_id"]},
-            "SequenceNumber": str(sequence_number),
-            "StreamViewType": "NEW_AND_OLD_IMAGES",
-            **images,
-        },
-        **more,
-    }
-
-
 A, B, C = signed("c-1"), signed("c-2", status="paid"), signed("c-3", status="shipped")
-HISTORY = [record(101, None, A), record(102, A, B), record(103, B, C)]
+HISTORY = [stream_record(101, None, A), stream_record(102, A, B), stream_record(103, B, C)]
 
 
 @dataclass
 class Auditor:
-    app: ModuleType
+    function: LoadedFunction
 
     def __post_init__(self) -> None:
-        self.trail = sys.modules["trail"]
-        self.change = sys.modules["change"]
-        self.consumer = sys.modules["consumer"]
+        self.trail = self.function.modules["trail"]
+        self.change = self.function.modules["change"]
 
     def take(self, *records: dict[str, Any]) -> list[dict[str, Any]]:
         """The log lines of an invocation with these records."""
-        stream = io.StringIO()
-        self.consumer.logger.registered_handler.stream = stream
-        self.app.handler({"Records": list(records)}, Context())
-        return [json.loads(line) for line in stream.getvalue().splitlines()]
+        self.function.invoke({"Records": list(records)})
+        return self.function.lines
 
 
 @pytest.fixture
-def auditor(load: Callable[[str], ModuleType]) -> Auditor:
-    return Auditor(load("auditor"))
+def auditor(load: Load) -> Auditor:
+    return Auditor(load("auditor", **TABLES))
 
 
 def entries() -> list[dict[str, Any]]:
-    return sorted(table("audit"), key=lambda entry: str(entry["sequence_number"]))
+    return sorted(items("audit"), key=lambda entry: str(entry["sequence_number"]))
 
 
 def test_each_record_becomes_an_entry_that_carries_the_hash_of_the_one_before(auditor: Auditor) -> None:
@@ -250,19 +176,19 @@ def test_each_record_becomes_an_entry_that_carries_the_hash_of_the_one_before(au
     assert second["sequence_number"] == "102".zfill(40)
     assert second["happened_at"] == "2026-01-01T00:00:00+00:00"
     assert (json.loads(second["old_image"]), json.loads(second["new_image"])) == (A, B)
-    assert table("heads") == [
+    assert items("heads") == [
         {"order_id": "o-1", "seq": 3, "hash": third["hash"], "latest": third["sequence_number"]},
     ]
 
 
 def test_a_record_that_comes_again_adds_nothing(auditor: Auditor) -> None:
     auditor.take(*HISTORY)
-    before = table("audit"), table("heads")
+    before = items("audit"), items("heads")
 
     lines = auditor.take(*HISTORY[1:])
 
     assert [(line["outcome"], line["entry"]) for line in lines] == [("already audited", 2), ("already audited", 3)]
-    assert (table("audit"), table("heads")) == before
+    assert (items("audit"), items("heads")) == before
 
 
 def test_a_record_that_was_discarded_comes_late_to_the_end_of_the_chain(auditor: Auditor) -> None:
@@ -314,7 +240,7 @@ def test_an_image_is_the_same_text_whatever_the_order_of_attributes_and_sets(aud
 def test_when_the_chain_has_grown_meanwhile_the_entry_goes_to_its_new_end(
     auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trail: Any = auditor.trail
+    trail = auditor.trail
     auditor.take(HISTORY[0])
     stale = trail.read_head("o-1")
     auditor.take(HISTORY[2])
@@ -356,7 +282,7 @@ def test_what_dynamodb_refuses_as_it_is_no_retry_can_help(
     def raising(**_: Any) -> None:
         raise error()
 
-    trail: Any = auditor.trail
+    trail = auditor.trail
     monkeypatch.setattr(trail.dynamodb, "transact_write_items", raising)
 
     (line,) = auditor.take(HISTORY[0])
@@ -374,7 +300,7 @@ def test_an_entry_of_another_event_is_not_taken_for_this_ones(auditor: Auditor) 
 
 
 def test_a_record_without_images_is_permanent(auditor: Auditor) -> None:
-    keys_only = record(101, None, A)
+    keys_only = stream_record(101, None, A)
     del keys_only["dynamodb"]["NewImage"]
 
     (line,) = auditor.take(keys_only)
@@ -387,15 +313,11 @@ def test_a_record_without_images_is_permanent(auditor: Auditor) -> None:
 
 
 @pytest.fixture
-def verifier(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Callable[[], ModuleType]:
-    """Loads the verifier, which does not wait."""
-
-    def loaded() -> ModuleType:
-        module = load("verifier")
-        monkeypatch.setattr(module, "GRACE_SECONDS", 0)
-        return module
-
-    return loaded
+def verifier(load: Load, monkeypatch: pytest.MonkeyPatch) -> LoadedFunction:
+    """The verifier, which does not wait."""
+    function = load("verifier", **TABLES)
+    monkeypatch.setattr(function.app, "GRACE_SECONDS", 0)
+    return function
 
 
 def order_is(order_id: str, change_id: str) -> None:
@@ -403,15 +325,14 @@ def order_is(order_id: str, change_id: str) -> None:
 
 
 @pytest.fixture
-def verify(auditor: Auditor, verifier: Callable[[], ModuleType]) -> Callable[[], dict[str, Any]]:
+def verify(auditor: Auditor, verifier: LoadedFunction) -> Callable[[], dict[str, Any]]:
     """The verifier, of a trail that the auditor wrote."""
     auditor.take(*HISTORY)
     other = image("o-2", change_id="c-9", actor="bob")
-    auditor.take(record(104, None, other))
+    auditor.take(stream_record(104, None, other))
     order_is("o-1", "c-3")
     order_is("o-2", "c-9")
-    module = verifier()
-    return lambda: dict(module.handler({}, Context()))
+    return lambda: dict(verifier.invoke({}))
 
 
 def edit(number: int, **attributes: Any) -> None:
@@ -424,7 +345,8 @@ def edit(number: int, **attributes: Any) -> None:
     entry |= attributes
     if attributes.get("hash") == "fits":
         content = {name: int(value) if name == "seq" else value for name, value in entry.items() if name != "hash"}
-        entry["hash"] = sys.modules["chain"].digest(content)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        entry["hash"] = hashlib.sha256(text.encode()).hexdigest()
     audit.put_item(Item=entry)
 
 
@@ -475,62 +397,57 @@ def test_what_was_done_to_the_trail_is_named(
     assert [problem.removeprefix("o-1: ") for problem in found][: len(problems)] == problems
 
 
-def test_a_change_that_was_never_audited_is_a_gap_until_it_is(
-    auditor: Auditor, verifier: Callable[[], ModuleType]
-) -> None:
+def test_a_change_that_was_never_audited_is_a_gap_until_it_is(auditor: Auditor, verifier: LoadedFunction) -> None:
     order_is("o-1", "c-3")
     auditor.take(HISTORY[0], HISTORY[2])
-    assert verifier().handler({}, Context())["problems"] == ["o-1: a change between entries 1 and 2 was not audited"]
+    assert verifier.invoke({})["problems"] == ["o-1: a change between entries 1 and 2 was not audited"]
 
     auditor.take(HISTORY[1])
-    assert verifier().handler({}, Context())["problems"] == []
+    assert verifier.invoke({})["problems"] == []
 
 
-def test_an_order_whose_creation_was_never_audited_is_a_gap(
-    auditor: Auditor, verifier: Callable[[], ModuleType]
-) -> None:
+def test_an_order_whose_creation_was_never_audited_is_a_gap(auditor: Auditor, verifier: LoadedFunction) -> None:
     order_is("o-1", "c-3")
     auditor.take(*HISTORY[1:])
 
-    assert verifier().handler({}, Context())["problems"] == ["o-1: a change before entry 1 was not audited"]
+    assert verifier.invoke({})["problems"] == ["o-1: a change before entry 1 was not audited"]
 
 
 @pytest.mark.parametrize("audited", [0, 2], ids=["no entry at all", "the last one lost"])
 def test_an_order_whose_last_change_is_not_in_its_trail_is_named(
-    auditor: Auditor, verifier: Callable[[], ModuleType], audited: int
+    auditor: Auditor, verifier: LoadedFunction, audited: int
 ) -> None:
     order_is("o-1", "c-3")
-    auditor.take(*HISTORY[:audited], record(104, None, image("o-2")))
+    auditor.take(*HISTORY[:audited], stream_record(104, None, image("o-2")))
 
-    assert verifier().handler({}, Context())["problems"] == [
+    assert verifier.invoke({})["problems"] == [
         "o-1: its last change is not audited: it was discarded or lost, or the auditor is behind"
     ]
 
 
-def test_a_deletion_that_was_never_audited_is_named(auditor: Auditor, verifier: Callable[[], ModuleType]) -> None:
+def test_a_deletion_that_was_never_audited_is_named(auditor: Auditor, verifier: LoadedFunction) -> None:
     auditor.take(*HISTORY)
 
-    (problem,) = verifier().handler({}, Context())["problems"]
+    (problem,) = verifier.invoke({})["problems"]
 
     assert problem.startswith("o-1: its last change is not audited")
 
 
 def test_what_is_changed_and_audited_while_the_trail_is_read_is_no_problem(
-    auditor: Auditor, verifier: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+    auditor: Auditor, verifier: LoadedFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order_is("o-1", "c-2")
     auditor.take(*HISTORY[:2])
-    module = verifier()
-    scan = module.audit.scan
+    scan = verifier.app.audit.scan
 
     def grows(**arguments: Any) -> Any:
         auditor.take(HISTORY[2])
         order_is("o-1", "c-4")  # whose change is still on its way
         return scan(**arguments)
 
-    monkeypatch.setattr(module.audit, "scan", grows)
+    monkeypatch.setattr(verifier.app.audit, "scan", grows)
 
-    assert module.handler({}, Context())["problems"] == []
+    assert verifier.invoke({})["problems"] == []
     assert len(entries()) == 3
 
 
@@ -571,7 +488,7 @@ class Functions:
     def invoke(self, FunctionName: str, Payload: str) -> dict[str, Any]:
         assert FunctionName == "auditor"
         try:
-            answer = self.auditor.app.handler(json.loads(Payload), Context())
+            answer = self.auditor.function.invoke(json.loads(Payload))
         except Exception as error:
             answer = {"errorMessage": str(error)}
             return {"FunctionError": "Unhandled", "Payload": io.StringIO(json.dumps(answer))}
@@ -580,8 +497,8 @@ class Functions:
 
 @dataclass
 class Redriver:
-    app: ModuleType
-    queue: Any
+    function: LoadedFunction
+    queue_url: str
 
     def discard(self, first: int, last: int) -> None:
         info = {
@@ -591,16 +508,18 @@ class Redriver:
             "batchSize": last - first + 1,
             "streamArn": "arn:aws:dynamodb:eu-central-1:123456789012:table/orders/stream/2026",
         }
-        self.queue.send_message(QueueUrl=QUEUE_URL, MessageBody=json.dumps({"DDBStreamBatchInfo": info}))
+        self.keep({"DDBStreamBatchInfo": info})
+
+    def keep(self, body: dict[str, Any]) -> None:
+        """Puts a message into the queue."""
+        boto3.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(body))
 
     def replay(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self.app.handler({}, Context())
+        answer: dict[str, Any] = self.function.invoke({})
         return answer
 
     def left(self) -> int:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.queue.get_queue_attributes(QueueUrl=QUEUE_URL, AttributeNames=names)["Attributes"]
-        return sum(map(int, attributes.values()))
+        return waiting(self.queue_url)
 
 
 def as_read(event: dict[str, Any]) -> dict[str, Any]:
@@ -611,16 +530,16 @@ def as_read(event: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def redriver(auditor: Auditor, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Redriver:
+def redriver(auditor: Auditor, load: Load, monkeypatch: pytest.MonkeyPatch) -> Redriver:
     """The redriver, of a stream with HISTORY, and an auditor that has seen none of it."""
-    sqs = boto3.client("sqs")
-    sqs.create_queue(QueueName="discarded", Attributes={"VisibilityTimeout": "300"})
-    app = load("redriver")
+    queue_url = create_queue("discarded", VisibilityTimeout="300")
+    function = load("redriver", AUDITOR="auditor", DISCARDED_QUEUE_URL=queue_url)
+    app = function.app
     monkeypatch.setattr(app, "streams", Stream([as_read(event) for event in HISTORY]))
     monkeypatch.setattr(app, "functions", Functions(auditor))
     receive = app.sqs.receive_message
     monkeypatch.setattr(app.sqs, "receive_message", lambda **arguments: receive(**arguments | {"WaitTimeSeconds": 0}))
-    return Redriver(app, sqs)
+    return Redriver(function, queue_url)
 
 
 def test_discarded_records_are_read_from_the_stream_and_audited(redriver: Redriver) -> None:
@@ -636,14 +555,14 @@ def test_discarded_records_are_read_from_the_stream_and_audited(redriver: Redriv
 def test_a_record_that_fails_again_stays_and_keeps_no_other_out(
     redriver: Redriver, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit = auditor.app.audit
+    audit = auditor.function.app.audit
 
     def poisoned(record: dict[str, Any]) -> dict[str, Any]:
         if record["eventID"] == "e-101":
             raise ValueError("still broken")
         return dict(audit(record))
 
-    monkeypatch.setattr(auditor.app, "audit", poisoned)
+    monkeypatch.setattr(auditor.function.app, "audit", poisoned)
     redriver.discard(101, 103)
 
     answer = redriver.replay()
@@ -660,7 +579,7 @@ def test_records_that_the_stream_no_longer_has_are_named(
     redriver: Redriver, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = [as_read(event) for event in HISTORY][len(HISTORY) - left :]
-    monkeypatch.setattr(redriver.app, "streams", Stream(kept))
+    monkeypatch.setattr(redriver.function.app, "streams", Stream(kept))
     redriver.discard(101, 103)
 
     (problem,) = redriver.replay()["problems"]
@@ -672,7 +591,7 @@ def test_records_that_the_stream_no_longer_has_are_named(
 
 
 def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_replay(redriver: Redriver) -> None:
-    redriver.queue.send_message(QueueUrl=QUEUE_URL, MessageBody="{}")
+    redriver.keep({})
     redriver.discard(101, 101)
 
     answer = redriver.replay()
@@ -682,8 +601,8 @@ def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_repl
 
 
 def test_a_record_reaches_the_auditor_as_lambda_would_send_it(redriver: Redriver) -> None:
-    by_lambda = record(101, signed("c-1", photo={"B": "AAE="}), None, userIdentity=EXPIRED)
-    read = as_read(record(101, signed("c-1", photo={"B": b"\x00\x01"}), None))
+    by_lambda = stream_record(101, signed("c-1", photo={"B": "AAE="}), None, userIdentity=EXPIRED)
+    read = as_read(stream_record(101, signed("c-1", photo={"B": b"\x00\x01"}), None))
     read |= {"userIdentity": {"Type": EXPIRED["type"], "PrincipalId": EXPIRED["principalId"]}}
 
-    assert redriver.app.as_event(read) == by_lambda
+    assert redriver.function.app.as_event(read) == by_lambda

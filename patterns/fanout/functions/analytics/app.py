@@ -4,7 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import consume
+
+from handlers.sqs import consume
 
 # Least amount of each class in euros, highest first.
 SIZE_CLASSES = ((1000, "enterprise"), (250, "large"), (0, "standard"))

@@ -6,7 +6,8 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from producer import produce, traced
+
+from handlers.producer import produce, traced
 
 TOPIC_ARN = os.environ["TOPIC_ARN"]
 sns = boto3.client("sns")
@@ -18,7 +19,7 @@ def entry(order: dict[str, Any]) -> dict[str, Any]:
     return {"Message": json.dumps(order), "MessageAttributes": {"goods": goods} | traced(order)}
 
 
-def publish(entries: list[dict[str, Any]]) -> Any:
+def publish(entries: list[Any]) -> Any:
     return sns.publish_batch(TopicArn=TOPIC_ARN, PublishBatchRequestEntries=entries)
 
 

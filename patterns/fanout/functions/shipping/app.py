@@ -5,7 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import consume
+
+from handlers.sqs import consume
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import consume_records, metrics, parsed
+
+from handlers.outcomes import metrics
+from handlers.sqs import consume_records, parsed
 from idempotency import Pay, paying_once
 from ledger import Payment
 from transaction import pay_once

@@ -12,14 +12,15 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyValidationError
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import PermanentError
+
+from handlers.outcomes import PermanentError
 from ledger import Payment, dynamodb, pay
 
 Pay = Callable[[Payment, LambdaContext], dict[str, Any]]
 
 
-def replayed(receipt: dict[str, Any], record: DataRecord) -> dict[str, Any]:
-    return receipt | {"replayed": True}
+def replayed(response: dict[str, Any], idempotent_data: DataRecord) -> dict[str, Any]:
+    return response | {"replayed": True}
 
 
 def paying_once(key: str) -> Pay:
@@ -38,9 +39,9 @@ def paying_once(key: str) -> Pay:
     )
     store = DynamoDBPersistenceLayer(table_name=os.environ["IDEMPOTENCY_TABLE"], boto3_client=dynamodb)
 
-    @idempotent_function(data_keyword_argument="payment", persistence_store=store, config=config, key_prefix="payment")
-    def once(payment: Payment) -> dict[str, Any]:
-        return pay(payment)
+    once: Callable[..., dict[str, Any]] = idempotent_function(
+        pay, data_keyword_argument="payment", persistence_store=store, config=config, key_prefix="payment"
+    )
 
     def pay_once(payment: Payment, context: LambdaContext) -> dict[str, Any]:
         # Tells Powertools until when this attempt can be at work. Without it, a delivery that died in mid-work locks
@@ -48,9 +49,8 @@ def paying_once(key: str) -> Pay:
         if os.environ["REGISTER_LAMBDA_CONTEXT"] == "true":
             config.register_lambda_context(context)
         try:
-            receipt: dict[str, Any] = once(payment=payment)
+            return once(payment=payment)
         except IdempotencyValidationError as error:
             raise PermanentError(f"{key} was paid before, with another customer or amount: {error}") from error
-        return receipt
 
     return pay_once

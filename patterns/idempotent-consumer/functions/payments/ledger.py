@@ -4,11 +4,14 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 from botocore.config import Config
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 LEDGER_TABLE = os.environ["LEDGER_TABLE"]
 
@@ -33,7 +36,7 @@ def receipt(payment: Payment) -> dict[str, Any]:
     return {"entry_id": f"entry#{uuid4()}", "customer_id": payment.customer_id, "amount": str(payment.amount)}
 
 
-def writes(payment: Payment, receipt: dict[str, Any]) -> list[dict[str, Any]]:
+def writes(payment: Payment, receipt: dict[str, Any]) -> "list[TransactWriteItemTypeDef]":
     """The payment as items of a TransactWriteItems: entry and balance change together or not at all."""
     entry = {
         "customer_id": {"S": payment.customer_id},

@@ -3,17 +3,21 @@
 import json
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import PermanentError
+
+from handlers.outcomes import PermanentError
 from ledger import Payment, dynamodb, receipt, writes
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 IDEMPOTENCY_TABLE = os.environ["IDEMPOTENCY_TABLE"]
 RECORD_EXPIRY_SECONDS = int(os.environ["RECORD_EXPIRY_SECONDS"])
 
 
-def key_item(payment: Payment, done: dict[str, Any], now: int) -> dict[str, Any]:
+def key_item(payment: Payment, done: dict[str, Any], now: int) -> "TransactWriteItemTypeDef":
     """The key as an item of a TransactWriteItems, which fails if the key is there and has not expired."""
     return {
         "Put": {
@@ -47,7 +51,8 @@ def pay_once(payment: Payment, context: LambdaContext) -> dict[str, Any]:
         reason = error.response["CancellationReasons"][0]
         if reason["Code"] != "ConditionalCheckFailed":
             raise
-        return stored(payment, json.loads(reason["Item"]["data"]["S"]))
+        found: Any = reason["Item"]
+        return stored(payment, json.loads(found["data"]["S"]))
     return done
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from consumer import PermanentError
-from task import perform
+
+from handlers.outcomes import PermanentError
+from handlers.task import perform
 
 ORDERS_TABLE = os.environ["ORDERS_TABLE"]
 CARD_LIMIT = Decimal(5000)  # euros
@@ -44,7 +45,8 @@ def put_payment(order_id: str, status: str, amount: Decimal) -> dict[str, str] |
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
-        found = error.response["Item"]
+        response: Any = error.response  # boto3's types know no Item in it
+        found = response["Item"]
         return {"status": found["status"]["S"], "amount": found["amount"]["N"]}
     return None
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from producer import produce, traced
+
+from handlers.producer import produce, traced
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 sqs = boto3.client("sqs")
@@ -17,7 +18,7 @@ def entry(order: dict[str, Any]) -> dict[str, Any]:
     return {"MessageBody": json.dumps(order), "MessageAttributes": traced(order)}
 
 
-def send(entries: list[dict[str, Any]]) -> Any:
+def send(entries: list[Any]) -> Any:
     return sqs.send_message_batch(QueueUrl=QUEUE_URL, Entries=entries)
 
 

@@ -12,7 +12,8 @@ import boto3
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from consumer import consume
+
+from handlers.sqs import consume
 
 STATE_MACHINE_ARN = os.environ["STATE_MACHINE_ARN"]
 NAMED_AFTER_THE_ORDER = {"order": True, "service": False}[os.environ["EXECUTION_NAMING"]]

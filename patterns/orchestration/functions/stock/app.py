@@ -5,14 +5,18 @@ found again by a retry, and what comes after a release is refused.
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from consumer import PermanentError
+
+from handlers.outcomes import PermanentError
+from handlers.task import perform
 from label import label
-from task import perform
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 STOCK_TABLE = os.environ["STOCK_TABLE"]
 ORDERS_TABLE = os.environ["ORDERS_TABLE"]
@@ -39,7 +43,7 @@ def key(order: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
     return {"order_id": {"S": order["order_id"]}, "record": {"S": f"line#{line['sku']}"}}
 
 
-def put_line(order: dict[str, Any], line: dict[str, Any], status: str) -> dict[str, Any]:
+def put_line(order: dict[str, Any], line: dict[str, Any], status: str) -> "TransactWriteItemTypeDef":
     """A line that must not be there yet, as an item of a TransactWriteItems."""
     return {
         "Put": {
@@ -51,7 +55,7 @@ def put_line(order: dict[str, Any], line: dict[str, Any], status: str) -> dict[s
     }
 
 
-def move_line(order: dict[str, Any], line: dict[str, Any], before: str, after: str) -> dict[str, Any]:
+def move_line(order: dict[str, Any], line: dict[str, Any], before: str, after: str) -> "TransactWriteItemTypeDef":
     """A line's change of status, as an item of a TransactWriteItems."""
     return {
         "Update": {
@@ -66,7 +70,7 @@ def move_line(order: dict[str, Any], line: dict[str, Any], before: str, after: s
     }
 
 
-def change_stock(line: dict[str, Any], sign: int) -> dict[str, Any]:
+def change_stock(line: dict[str, Any], sign: int) -> "TransactWriteItemTypeDef":
     """Takes the line's quantity from the stock, or gives it back, as an item of a TransactWriteItems."""
     quantity = line["quantity"]
     return {
@@ -83,7 +87,7 @@ def change_stock(line: dict[str, Any], sign: int) -> dict[str, Any]:
     }
 
 
-def conflicts(*writes: dict[str, Any]) -> list[dict[str, Any]] | None:
+def conflicts(*writes: "TransactWriteItemTypeDef") -> list[dict[str, Any]] | None:
     """Writes all or nothing; returns None, or what became of each write if a condition did not hold.
 
     `Code` of each is "None" or "ConditionalCheckFailed", with the `Item` that was found, if there was one. Raises
@@ -94,7 +98,7 @@ def conflicts(*writes: dict[str, Any]) -> list[dict[str, Any]] | None:
     except dynamodb.exceptions.TransactionCanceledException as error:
         # One reason per write, in their order.
         # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-        reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
+        reasons: list[Any] = error.response["CancellationReasons"]
         if {reason["Code"] for reason in reasons} <= {"None", "ConditionalCheckFailed"}:
             return reasons
         raise

@@ -12,7 +12,8 @@ import boto3
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from consumer import consume
+
+from handlers.sqs import consume
 
 ORDERS_TABLE = os.environ["ORDERS_TABLE"]
 PACKING_SECONDS = int(os.environ["PACKING_SECONDS"])
@@ -90,7 +91,8 @@ def record(order_id: str, status: str) -> str | None:
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
-        return str(error.response["Item"]["status"]["S"])
+        response: Any = error.response  # boto3's types know no Item in it
+        return str(response["Item"]["status"]["S"])
     return None
 
 

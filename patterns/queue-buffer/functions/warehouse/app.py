@@ -8,10 +8,12 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from backoff import by_visibility_timeout
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from consumer import TransientError, consume
+
+from handlers.backoff import by_visibility_timeout
+from handlers.outcomes import TransientError
+from handlers.sqs import consume
 
 TABLE_NAME = os.environ["TABLE_NAME"]
 # The queue is what retries. A retry in here would hold up the rest of the batch, and use up its time.

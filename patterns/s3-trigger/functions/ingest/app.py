@@ -8,17 +8,15 @@ if it knows a newer one, nothing if the version is already on its way, and other
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.outcomes import log_failure, logger, metrics
 from manifest import RECEIVED, claim, settle
 from objects import Unprocessable, Upload, fetch, invoice, parse, quarantine
 from work import send
 
 MAX_OBJECT_BYTES = int(os.environ["MAX_OBJECT_BYTES"])
-
-logger = Logger()
-metrics = Metrics()
 
 
 def count(metric: str) -> None:
@@ -65,7 +63,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         try:
             ingest(upload)
         except Exception as error:
-            extra = {"error_class": "transient", "error": f"{type(error).__name__}: {error}"}
-            logger.warning("failed", extra=extra, exc_info=error)
+            log_failure(error, {})
             count("EventsFailed")
             raise

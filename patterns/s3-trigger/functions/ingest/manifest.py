@@ -6,9 +6,11 @@ it to processed. A newer version starts again at received.
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 from botocore.config import Config
+
 from objects import Upload
 
 MANIFEST_TABLE = os.environ["MANIFEST_TABLE"]
@@ -51,7 +53,8 @@ def claim(upload: Upload) -> str:
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
-        known = error.response["Item"]
+        response: Any = error.response  # boto3's types know no Item in it
+        known = response["Item"]
         return str(known["status"]["S"]) if known["version_id"]["S"] == upload.version_id else SUPERSEDED
     return RECEIVED
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
 from objects import Upload
 
 QUEUE_URL = os.environ["QUEUE_URL"]

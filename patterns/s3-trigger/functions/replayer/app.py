@@ -6,25 +6,29 @@ An operator invokes it, with {}, when the cause is fixed.
 import json
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handlers.outcomes import MALFORMED
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
 QUEUE_URL = os.environ["QUEUE_URL"]
 FUNCTION_NAME = os.environ["FUNCTION_NAME"]
 # Ends a replay that would not end in time. What is left is for the next.
 RESERVE_MILLISECONDS = 10_000
-MALFORMED = (LookupError, TypeError, ValueError)
 
 logger = Logger()
 sqs = boto3.client("sqs")
 lambda_ = boto3.client("lambda")
 
 
-def received() -> list[dict[str, Any]]:
+def received() -> "list[MessageTypeDef]":
     """At most ten messages; none when the queue is empty."""
     answer = sqs.receive_message(
         QueueUrl=QUEUE_URL,
@@ -32,10 +36,10 @@ def received() -> list[dict[str, Any]]:
         WaitTimeSeconds=1,  # asks every server of SQS, where a short poll asks some
         MessageSystemAttributeNames=["SentTimestamp"],
     )
-    return list(answer.get("Messages", []))
+    return answer.get("Messages", [])
 
 
-def replay(message: dict[str, Any]) -> int:
+def replay(message: "MessageTypeDef") -> int:
     """Send the event of one record to ingest; returns how many objects it is about.
 
     The message is deleted last: if that fails the event is replayed again, and ingest sees that it knows the version.

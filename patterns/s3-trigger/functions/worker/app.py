@@ -14,7 +14,8 @@ import boto3
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from consumer import consume
+
+from handlers.sqs import consume
 
 MANIFEST_TABLE = os.environ["MANIFEST_TABLE"]
 
@@ -56,7 +57,8 @@ def book(item: WorkItem) -> dict[str, Any]:
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
-        is_newest = error.response["Item"]["version_id"]["S"] == item.version_id
+        response: Any = error.response  # boto3's types know no Item in it
+        is_newest = response["Item"]["version_id"]["S"] == item.version_id
         return {"version_id": item.version_id, "outcome": "already booked" if is_newest else "superseded"}
     return {"version_id": item.version_id, "outcome": "booked"}
 

@@ -5,9 +5,10 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from change import parse
-from consumer import metrics
-from stream_consumer import consume
+from handlers.outcomes import metrics
+from handlers.stream import consume
 from trail import append
 
 

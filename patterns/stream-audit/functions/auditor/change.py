@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from consumer import MALFORMED, PermanentError
+from handlers.outcomes import MALFORMED, PermanentError
 
 # A sequence number has 21 to 40 digits: padded, it sorts as text in the order in which an item changed.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html

@@ -9,14 +9,18 @@ import hashlib
 import json
 import os
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.dynamodb.types import TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
 from change import Change
-from consumer import PermanentError, TransientError
+from handlers.outcomes import PermanentError, TransientError
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 AUDIT_TABLE = os.environ["AUDIT_TABLE"]
 HEADS_TABLE = os.environ["HEADS_TABLE"]
@@ -93,7 +97,7 @@ def digest(entry: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def writes(entry: dict[str, Any], head: dict[str, Any]) -> list[dict[str, Any]]:
+def writes(entry: dict[str, Any], head: dict[str, Any]) -> "list[TransactWriteItemTypeDef]":
     """Entry and new head as items of a TransactWriteItems, which fails if either has been written meanwhile."""
     new_head = {
         "order_id": entry["order_id"],
@@ -101,7 +105,7 @@ def writes(entry: dict[str, Any], head: dict[str, Any]) -> list[dict[str, Any]]:
         "hash": entry["hash"],
         "latest": max(entry["sequence_number"], head["latest"]),
     }
-    head_put: dict[str, Any] = {"TableName": HEADS_TABLE, "Item": serialized(new_head)}
+    head_put: Any = {"TableName": HEADS_TABLE, "Item": serialized(new_head)}
     if head["seq"]:
         head_put |= {
             "ConditionExpression": "#hash = :hash",
@@ -123,7 +127,7 @@ def writes(entry: dict[str, Any], head: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def already(change: Change, entry: dict[str, Any]) -> dict[str, Any]:
+def already(change: Change, entry: Any) -> dict[str, Any]:
     """The outcome for a record whose entry is there."""
     if entry["event_id"]["S"] != change.event_id:
         raise PermanentError(

@@ -10,12 +10,16 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+
+if TYPE_CHECKING:  # the types of boto3 are no part of the layers
+    from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 AUDITOR = os.environ["AUDITOR"]
 DISCARDED_QUEUE_URL = os.environ["DISCARDED_QUEUE_URL"]
@@ -50,10 +54,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"summary": f"{replayed} records of {messages} discarded batches replayed", "problems": problems}
 
 
-def discarded() -> Iterator[dict[str, Any]]:
+def discarded() -> "Iterator[MessageTypeDef]":
     """The queue's messages, each once: what is not deleted stays hidden for longer than the function runs."""
     # A second of waiting asks all of SQS's servers; without it some are asked, and a message can be missed.
-    receive = {"QueueUrl": DISCARDED_QUEUE_URL, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
+    receive: Any = {"QueueUrl": DISCARDED_QUEUE_URL, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
     while messages := sqs.receive_message(**receive).get("Messages"):
         yield from messages
 
@@ -68,7 +72,7 @@ def replay(batch: dict[str, Any]) -> int:
     return len(records)
 
 
-def read(batch: dict[str, Any]) -> list[dict[str, Any]]:
+def read(batch: dict[str, Any]) -> "list[RecordTypeDef]":
     """The records of a batch, from the stream. Raises NotReplayed when the stream no longer has them."""
     first, last = int(batch["startSequenceNumber"]), int(batch["endSequenceNumber"])
     where = f"sequence numbers {first} to {last} of {batch['shardId']}"
@@ -79,7 +83,7 @@ def read(batch: dict[str, Any]) -> list[dict[str, Any]]:
             ShardIteratorType="AT_SEQUENCE_NUMBER",
             SequenceNumber=batch["startSequenceNumber"],
         )["ShardIterator"]
-        records: list[dict[str, Any]] = []
+        records: list[RecordTypeDef] = []
         for _ in range(MAX_READS):
             answer = streams.get_records(ShardIterator=iterator)
             records += [record for record in answer["Records"] if number(record) <= last]
@@ -93,11 +97,11 @@ def read(batch: dict[str, Any]) -> list[dict[str, Any]]:
     return records
 
 
-def number(record: dict[str, Any]) -> int:
+def number(record: "RecordTypeDef") -> int:
     return int(record["dynamodb"]["SequenceNumber"])
 
 
-def refusal(record: dict[str, Any]) -> str:
+def refusal(record: "RecordTypeDef") -> str:
     """Why the auditor did not audit a record; empty if it did."""
     answer = functions.invoke(FunctionName=AUDITOR, Payload=json.dumps({"Records": [as_event(record)]}))
     payload = json.load(answer["Payload"])
@@ -107,7 +111,7 @@ def refusal(record: dict[str, Any]) -> str:
     return f"the auditor reports {failures[0]['itemIdentifier']}, its log says why" if failures else ""
 
 
-def as_event(record: dict[str, Any]) -> dict[str, Any]:
+def as_event(record: "RecordTypeDef") -> dict[str, Any]:
     """A record of GetRecords as it looks in a Lambda event."""
     event: dict[str, Any] = json.loads(json.dumps(record, default=_as_lambda_does)) | {"eventSource": "aws:dynamodb"}
     if identity := record.get("userIdentity"):

@@ -11,6 +11,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from boto3.dynamodb.conditions import Key
+
 from chain import last_change, problems
 
 logger = Logger()
@@ -22,7 +23,7 @@ orders = dynamodb.Table(os.environ["ORDERS_TABLE"])
 GRACE_SECONDS = 2
 # A chain that keeps growing is read again; one that has grown this often is judged as it was found.
 MAX_READS = 5
-SIGNATURES = {"ConsistentRead": True, "ProjectionExpression": "order_id, change_id"}
+SIGNATURES: dict[str, Any] = {"ConsistentRead": True, "ProjectionExpression": "order_id, change_id"}
 
 
 @logger.inject_lambda_context

@@ -1,20 +1,20 @@
-"""What every function behind a task of a state machine does: perform the action, log it, and let the error out.
-
-A function brings its actions by name; an event is {"action", "order", "attempt", ...}:
+"""A function behind tasks of a state machine brings its actions, by name:
 
     def handler(event, context):
         return perform(event, context, {"charge": charge, "refund": refund})
 
-One log line per attempt, with the `order_id` and `correlation_id` of the order, `action` and `attempt`: "processed"
-with the (short) fields that the action returned, or "failed" with `error_class` and `error`. By the name of the
-exception's class the state machine retries or catches it: a PermanentError is one that it does not retry.
+What every such function does is here: perform the action, log it, and let the error out. An event is {"action",
+"order", "attempt", ...}. The log line of each attempt (handlers.outcomes) has the `order_id` and `correlation_id` of
+the order, `action` and `attempt`, and of what the action returned the short fields. By the name of the exception's
+class the state machine retries or catches it: a PermanentError is one that it does not retry.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import MALFORMED, PermanentError, classify, logger
+
+from handlers.outcomes import MALFORMED, PermanentError, log_failure, log_success, logger
 
 # A result can be larger than a log line may be, and is in the execution's history anyway.
 LOGGED_CHARACTERS = 1000
@@ -39,12 +39,10 @@ def perform(event: dict[str, Any], context: LambdaContext, actions: Mapping[str,
     try:
         effect = _act(event, actions)
     except Exception as error:
-        error_class = classify(error)
-        log = logger.error if error_class == "permanent" else logger.warning
-        log("failed", extra=described | {"error_class": error_class, "error": f"{type(error).__name__}: {error}"})
+        log_failure(error, described, traceback=False)  # Lambda logs it with what gets out.
         raise
     short = {name: value for name, value in effect.items() if len(str(value)) <= LOGGED_CHARACTERS}
-    logger.info("processed", extra=short | described)
+    log_success(short, described)
     return effect
 
 

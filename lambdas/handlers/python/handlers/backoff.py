@@ -1,7 +1,13 @@
-"""Exponential backoff for SQS consumers: a message that failed stays hidden longer after each receive.
+"""A function behind a queue that wants backoff makes it once, and passes it on:
 
-Without it a message comes back after the queue's visibility timeout, every time, and an outage of the downstream that
-lasts longer than all receives together puts healthy messages into the dead-letter queue.
+    postpone = by_visibility_timeout(os.environ)
+
+    def handler(event, context):
+        return consume(event, context, parse=parse, act=reserve, postpone=postpone)
+
+A message that failed for a transient reason then stays hidden longer after each receive (exponential backoff). Without
+it the message comes back after the queue's visibility timeout, every time, and an outage of the downstream that lasts
+longer than all receives together puts healthy messages into the dead-letter queue.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 """
 

@@ -1,13 +1,11 @@
-"""What every consumer of a DynamoDB stream does with a batch: act on each record in order, stop at the first failure.
-
-A function brings its action:
+"""A function behind the stream of a DynamoDB table brings an action:
 
     def handler(event, context):
         return consume(event, context, act=audit)
 
-One log line per record that was tried, with its `order_id`, `correlation_id`, `sequence_number` and `event_name`:
-"processed" with the fields that the action returned, or "failed" with `error_class` and `error`. The metrics are those
-of the consumer of SQS.
+What every consumer of such a stream does with a batch is here: act on each record in order, stop at the first failure.
+The log line of each record that was tried (handlers.outcomes) has its `order_id`, `correlation_id`, `sequence_number`
+and `event_name`.
 
 A stream is in order, and so is the work: nothing behind a record that failed is tried before it is done with. How the
 failure is told decides what Lambda does next
@@ -32,7 +30,18 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from consumer import MALFORMED, REPORTS_ARE_READ, TransientError, UnreportedFailure, count, log_failure, logger, metrics
+
+from handlers.outcomes import (
+    MALFORMED,
+    REPORTS_ARE_READ,
+    TransientError,
+    UnreportedFailure,
+    count,
+    log_failure,
+    log_success,
+    logger,
+    metrics,
+)
 
 Act = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -67,7 +76,7 @@ def consume(event: dict[str, Any], context: LambdaContext, act: Act) -> PartialI
 
     def process(record: DynamoDBRecord) -> None:
         effect = act(record.raw_event)
-        logger.info("processed", extra=effect | _describe(record.raw_event))
+        log_success(effect, _describe(record.raw_event))
 
     response: PartialItemFailureResponse = _process_batch(event, context, process, _Processor())
     return response

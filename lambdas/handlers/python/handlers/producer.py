@@ -1,11 +1,10 @@
-"""What every producer does: publish orders in batches, each with a correlation id, and name those that were refused.
-
-A function brings what an order becomes, and where it is sent to:
+"""A producer brings what an order becomes, and where it is sent to:
 
     def handler(event, context):
         return produce(event, context, entry=entry, send=send)
 
-One log line per order: "published", with its `order_id`, `message_id` and `correlation_id`.
+What every producer does is here: publish orders in batches, each with a correlation id, and name those that were
+refused. One log line per order: "published", with its `order_id`, `message_id` and `correlation_id`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,8 +12,9 @@ from itertools import batched
 from typing import Any
 from uuid import uuid4
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.outcomes import logger
 
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
@@ -22,8 +22,6 @@ MAX_BATCH_ENTRIES = 10
 
 Order = dict[str, Any]
 Entry = dict[str, Any]
-
-logger = Logger()
 
 
 class PublishError(Exception):

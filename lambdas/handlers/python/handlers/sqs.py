@@ -1,24 +1,17 @@
-"""What every SQS consumer does with a batch: parse, act, log and count each message, report the failed ones.
-
-A function brings what is its own, a parser and an action:
+"""A function behind a queue brings a parser and an action:
 
     def handler(event, context):
         return consume(event, context, parse=parse, act=invoice)
 
-One log line per message, with the `order_id` (or the `key` of an object), `correlation_id`, `message_id` and
-`receive_count` of the message: "processed" with the fields that the action returned, or "failed" with `error_class` and
-`error`. Metrics in the embedded metric format, once per invocation: MessagesProcessed, and MessagesFailed by
-`error_class`.
+What every SQS consumer does with a batch is here: parse, act, log and count each message, report the failed ones. The
+log line of each (handlers.outcomes) has the `order_id` (or the `key` of an object), `correlation_id`, `message_id` and
+`receive_count` of the message.
 """
 
 import json
-import os
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
     EventType,
@@ -30,51 +23,18 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger()
-metrics = Metrics()
-
-# Set by modules/function together with the mapping's FunctionResponseTypes. Without ReportBatchItemFailures Lambda
-# takes any response for success, and deletes the messages that it reports as failed.
-REPORTS_ARE_READ = os.environ.get("REPORT_BATCH_ITEM_FAILURES", "true") == "true"
-
-# What Python raises on data of the wrong shape: a missing key, an amount that is no number, a null.
-MALFORMED = (ArithmeticError, LookupError, TypeError, ValueError)
-
-
-class PermanentError(Exception):
-    """The message itself is wrong: no retry can help, it is for a person to look at in the dead-letter queue."""
-
-
-class TransientError(Exception):
-    """Something that the action depends on failed: a retry may help."""
-
-
-class UnreportedFailure(Exception):
-    """A message that was not processed would be deleted. Raised instead, so that its whole batch comes back."""
-
-
-def classify(error: BaseException | None) -> str:
-    """`permanent` or `transient`. What nobody classified is transient: a wasted retry is cheaper than a lost order."""
-    return "permanent" if isinstance(error, PermanentError) else "transient"
-
-
-def log_failure(error: BaseException | None, fields: dict[str, Any]) -> None:
-    """The line "failed": `fields`, which say of what, and `error_class` and `error`."""
-    error_class = classify(error)
-    log = logger.error if error_class == "permanent" else logger.warning
-    log(
-        "failed",
-        extra=fields | {"error_class": error_class, "error": f"{type(error).__name__}: {error}"},
-        exc_info=error,
-    )
-
-
-def count(processed: int, errors: list[BaseException | None]) -> None:
-    """MessagesProcessed, and MessagesFailed by the class of the errors."""
-    metrics.add_metric(name="MessagesProcessed", unit=MetricUnit.Count, value=processed)
-    for error_class, failures in Counter(map(classify, errors)).items():
-        with single_metric(name="MessagesFailed", unit=MetricUnit.Count, value=failures) as failed:
-            failed.add_dimension(name="error_class", value=error_class)
+from handlers.outcomes import (
+    MALFORMED,
+    REPORTS_ARE_READ,
+    PermanentError,
+    UnreportedFailure,
+    classify,
+    count,
+    log_failure,
+    log_success,
+    logger,
+    metrics,
+)
 
 
 class _Processor(BatchProcessor):
@@ -106,7 +66,7 @@ def consume[Message](
     `parse` gets the body decoded from JSON; what it raises on malformed data (KeyError, ValueError, TypeError,
     ArithmeticError) is permanent. `act` returns the fields to log with "processed". A failed message, permanent or
     transient, is listed in `batchItemFailures`: SQS delivers it again up to `maxReceiveCount` times and then keeps
-    it in the dead-letter queue. `postpone` (backoff.by_visibility_timeout) hides a message that failed for a transient
+    it in the dead-letter queue. `postpone` (handlers.backoff) hides a message that failed for a transient
     reason for as many seconds as it returns. Raises UnexpectedBatchTypeError on an event without records, and
     UnreportedFailure rather than let a message be deleted that was not processed.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
@@ -128,7 +88,7 @@ def consume_records(
 
     def process(record: SQSRecord) -> None:
         effect = handle(record)
-        logger.info("processed", extra=effect | _describe(record))
+        log_success(effect, _describe(record))
 
     response: PartialItemFailureResponse = _process_batch(event, context, process, _Processor(postpone))
     return response
