@@ -14,7 +14,10 @@ from lab import asl, paths, terraform
 from lab.environments import Environment
 
 PYTHON_TOOLS = Path(sys.executable).parent
-TYPED = ["lab", *sorted(str(folder.relative_to(paths.ROOT)) for folder in paths.LAYERS.glob("*/python"))]
+TYPED = ["lab", *map(paths.shown, sorted(paths.LAYERS.glob("*/python")))]
+TYPED += map(paths.shown, sorted(paths.ROOT.glob("tests/test_*_layer.py")))
+# Each function is the only `app` that its environment knows, and each pattern has a `test_handlers`.
+TYPED_ALONE = [*sorted(paths.PATTERNS.glob("*/functions/*/")), *sorted(paths.PATTERNS.glob("*/tests/test_handlers.py"))]
 TERRAFORM_FOLDERS = sorted(file.parent for root in (paths.MODULES, paths.PATTERNS) for file in root.glob("*/main.tf"))
 DEFINITIONS = sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json"))
 
@@ -41,6 +44,14 @@ def passes(command: list[str], folder: Path = paths.ROOT, workspace: str = "defa
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS.keys())
 def test_tool(command: list[str]) -> None:
     passes(command)
+
+
+@pytest.mark.parametrize("place", TYPED_ALONE, ids=paths.shown)
+def test_types_of_functions(place: Path) -> None:
+    # The place is part of mypy's path, and what is imported from it found there first, as on Lambda. The cache is this
+    # worker's: SQLite lets one process write.
+    cache = paths.ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    passes([str(PYTHON_TOOLS / "mypy"), f"--cache-dir={cache}", str(place)])
 
 
 @pytest.fixture
