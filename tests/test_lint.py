@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from lab import asl, paths, terraform
+from lab.contract import Contract
 from lab.environments import Environment
 
 PYTHON_TOOLS = Path(sys.executable).parent
@@ -31,14 +33,32 @@ if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part o
     CHECKS["tflint"] = ["tflint", "--recursive", f"--config={paths.ROOT / '.tflint.hcl'}"]
 
 
-def passes(command: list[str], folder: Path = paths.ROOT, workspace: str = "default") -> None:
-    """Fails the test with the output of a command that fails."""
+def run(command: list[str], folder: Path, workspace: str = "default") -> subprocess.CompletedProcess[str]:
+    """Runs a command as the lab runs Terraform."""
     environment = {**os.environ, **terraform.automation(workspace)}
-    done = subprocess.run(
+    return subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
+
+
+def passes(command: list[str], folder: Path = paths.ROOT) -> None:
+    """Fails the test with the output of a command that fails."""
+    done = run(command, folder)
     if done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def applied(folder: Path, directory: str = "tests", workspace: str = "default") -> list[dict[str, Any]]:
+    """The outputs of each state that Terraform's tests in a directory apply, as they are in that state.
+
+    Fails the test with Terraform's errors when one of its tests fails.
+    """
+    done = run(["terraform", "test", f"-test-directory={directory}", "-json", "-verbose"], folder, workspace)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode:
+        errors = [terraform.readable(event["diagnostic"]) for event in events if event["type"] == "diagnostic"]
+        pytest.fail("\n".join(["terraform test", *errors, done.stderr]), pytrace=False)
+    return [event["test_state"]["outputs"] for event in events if event["type"] == "test_state"]
 
 
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS.keys())
@@ -88,12 +108,15 @@ def initialised(request: pytest.FixtureRequest, tmp_path: Path, run_folder: Path
 
 @pytest.mark.parametrize("initialised", TERRAFORM_FOLDERS, indirect=True, ids=paths.shown)
 def test_terraform_test(initialised: Path) -> None:
-    """It begins with what `terraform validate` does."""
-    passes(["terraform", "test", "-no-color"], initialised)
+    """It begins with what `terraform validate` does. Whatever a pattern's tests apply satisfies the contract."""
+    states = applied(initialised)
     for tests in sorted({file.parent for file in initialised.glob("tests/*/*.tftest.hcl")}):
         # They are for one workspace, and their folder is named like it.
-        directory = f"-test-directory={tests.relative_to(initialised)}"
-        passes(["terraform", "test", directory, "-no-color"], initialised, workspace=tests.name)
+        states += applied(initialised, str(tests.relative_to(initialised)), workspace=tests.name)
+    if initialised.parent.name == "patterns":
+        assert states, "none of its tests applies"
+        for outputs in states:
+            Contract.of(initialised.name, {name: output["value"] for name, output in outputs.items()})
 
 
 def test_checkov() -> None:
