@@ -12,7 +12,7 @@ from lab.deployment import patterns
 
 FILES = ("README.md", "main.tf", "variables.tf", "outputs.tf", "versions.tf", "events/default.json")
 TESTS = ("tests/test_failures.py", "tests/test_handlers.py")
-TEST_FOLDERS = ("tests", "patterns/*/tests", "localstack-host/tests")
+TEST_FOLDERS = ("tests", "patterns/*/tests", "localstack-host/tests/**")
 TEST_FILES = sorted(file for folder in TEST_FOLDERS for file in paths.ROOT.glob(f"{folder}/*.py"))
 
 

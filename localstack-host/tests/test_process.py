@@ -4,12 +4,14 @@ import ipaddress
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from conftest import FUNCTION_PYTHON, PYTHON, Instance, free_port, is_running, running, unique, wait_until
+from harness import FUNCTION_PYTHON, PYTHON, Instance, free_port, is_running, running, unique, wait_until
 
 WAIT = "from time import sleep\ndef handler(event, context): sleep({seconds})"
 
@@ -60,20 +62,18 @@ def test_objects_are_stored_below_the_folder(localstack: Instance) -> None:
 
 @pytest.mark.parametrize("service", ["iam", "resourcegroupstaggingapi", "sns", "ssm", "sts"])
 def test_services_without_a_module_here_start(localstack: Instance, service: str) -> None:
-    call = {
+    calls: dict[str, Callable[[Any], Any]] = {
         "iam": lambda client: client.list_roles()["Roles"],
         "resourcegroupstaggingapi": lambda client: client.get_resources()["ResourceTagMappingList"],
         "sns": lambda client: client.list_topics()["Topics"],
         "ssm": lambda client: client.describe_parameters()["Parameters"],
         "sts": lambda client: [client.get_caller_identity()["Account"]],
-    }[service]
+    }
 
-    assert isinstance(call(localstack.client(service)), list)
+    assert isinstance(calls[service](localstack.client(service)), list)
 
 
-def test_sigterm_ends_one_of_two_instances_within_five_seconds(
-    localstack: Instance, own_localstack: Instance
-) -> None:
+def test_sigterm_ends_one_of_two_instances_within_five_seconds(localstack: Instance, own_localstack: Instance) -> None:
     # given two instances with queues of the same name, and functions at work
     others = start_functions(localstack, 1)
     first, _ = localstack.create_queue("same-name")

@@ -14,8 +14,10 @@ from typing import NoReturn
 from localstack_host.environment import (
     DEFAULT_ASYNC_RETRY_SECONDS,
     DEFAULT_METRIC_SECONDS,
+    NotInstalled,
     Options,
     environment,
+    providers,
 )
 
 
@@ -78,6 +80,10 @@ def parse(arguments: list[str] | None) -> Options:
 
 def problem(options: Options) -> str | None:
     """Why LocalStack could not start with these options, and what to do about it."""
+    try:
+        providers()
+    except NotInstalled as error:
+        return str(error)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -88,9 +94,7 @@ def problem(options: Options) -> str | None:
     try:
         found = subprocess.run(check, check=False, capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return (
-            f"--function-python {options.function_python} does not run ({error}); give a Python interpreter"
-        )
+        return f"--function-python {options.function_python} does not run ({error}); give a Python interpreter"
     if found.returncode != 0:
         return (
             f"--function-python {options.function_python} cannot import awslambdaric; "
@@ -102,7 +106,7 @@ def problem(options: Options) -> str | None:
 def private_folders(options: Options) -> str:
     """Which folders a function can have to itself (``private_folders.usable``); says so when not all of them."""
     folder = tempfile.mkdtemp(dir=options.directory / "tmp")
-    command = [options.function_python, "-P", str(Path(__file__).with_name("private_folders.py")), folder]
+    command = [options.function_python, "-P", str(Path(__file__).with_name("lambda_") / "private_folders.py"), folder]
     found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     shutil.rmtree(folder, ignore_errors=True)
     usable = found.stdout.strip()

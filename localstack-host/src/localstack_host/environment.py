@@ -2,25 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 ACCOUNT_REGION = "us-east-1"
-INHERITED = ("PATH", "LANG", "DEBUG", "LS_LOG")
-PROVIDERS = (
-    "cloudwatch",
-    "dynamodb",
-    "dynamodbstreams",
-    "events",
-    "iam",
-    "kinesis",
-    "lambda",
-    "logs",
-    "s3",
-    "scheduler",
-    "sns",
-    "sqs",
-    "stepfunctions",
-)
+# For tests: the file in which ``patching`` notes what is replaced, and what of it is reached.
+REPLACEMENTS = "LOCALSTACK_HOST_REPLACEMENTS"
+INHERITED = ("PATH", "LANG", "DEBUG", "LS_LOG", REPLACEMENTS)
 FUNCTION_PYTHON = "LOCALSTACK_HOST_FUNCTION_PYTHON"
 ALARM_SECONDS = "LOCALSTACK_HOST_ALARM_SECONDS"
 DELIVERY_RETRY_SECONDS = "LOCALSTACK_HOST_DELIVERY_RETRY_SECONDS"
@@ -49,10 +37,32 @@ class Options:
     private_folders: str = ""
 
 
-def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
-    """The complete environment of the LocalStack process.
+class NotInstalled(Exception):
+    """The installed entry points are not those of this source."""
 
-    :param caller: the environment of the caller, of which only INHERITED is taken over
+
+def providers() -> list[str]:
+    """The services that this package has a provider for, by the entry points that were read when it was installed.
+
+    Raises NotInstalled if they do not name each package of this source that has a provider, and no other: LocalStack
+    would serve the service by its own provider, without a word.
+    """
+    package = Path(__file__).parent
+    found = [point for point in entry_points(group="localstack.aws.provider") if point.name.endswith(":host")]
+    installed = {point.module for point in found}
+    wanted = {f"{__package__}.{path.parent.name}.service" for path in package.glob("*/service.py")}
+    if differing := sorted(installed ^ wanted):
+        raise NotInstalled(
+            f"the installation does not fit the source ({', '.join(differing)}); install localstack-host again: "
+            "pip install --no-deps --no-build-isolation -e ."
+        )
+    return sorted(point.name.removesuffix(":host") for point in found)
+
+
+def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
+    """The complete environment of the LocalStack process; of the caller's only INHERITED is taken over.
+
+    Raises NotInstalled as ``providers`` does.
     """
     directory, address = options.directory, f"127.0.0.1:{options.port}"
     variables = {
@@ -91,5 +101,5 @@ def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
         variables[ALARM_SECONDS] = str(options.alarm_seconds)
     if options.delivery_retry_seconds is not None:
         variables[DELIVERY_RETRY_SECONDS] = str(options.delivery_retry_seconds)
-    overrides = {f"PROVIDER_OVERRIDE_{name.upper()}": "host" for name in PROVIDERS}
+    overrides = {f"PROVIDER_OVERRIDE_{name.upper()}": "host" for name in providers()}
     return {name: caller[name] for name in INHERITED if name in caller} | variables | overrides

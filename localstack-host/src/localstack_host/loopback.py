@@ -17,13 +17,14 @@ from typing import Any
 
 from localstack.runtime.server.core import RuntimeServerPlugin
 
+from localstack_host.patching import overrides
 from localstack_host.server import end_within_grace
 
 EXIT_CANNOT_LISTEN = 98
 
 
 def require_loopback(host: str) -> str:
-    """:raises ValueError: if ``host`` is not a loopback address"""
+    """Raises ValueError if ``host`` is not a loopback address."""
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"GATEWAY_LISTEN: {host} is not a loopback address; use 127.0.0.1:<port>")
     return host
@@ -32,6 +33,7 @@ def require_loopback(host: str) -> str:
 class LoopbackServerPlugin(RuntimeServerPlugin):
     name = "loopback"
 
+    @overrides
     def load(self, *args: Any, **kwargs: Any) -> Any:
         # Importing it installs twisted's reactor, which must not happen before LocalStack asks for a server.
         from localstack.runtime.server.twisted import TwistedRuntimeServer
@@ -39,6 +41,7 @@ class LoopbackServerPlugin(RuntimeServerPlugin):
         from twisted.internet import endpoints, reactor
 
         class LoopbackServer(TwistedRuntimeServer):
+            @overrides
             def register(self, gateway: Any, listen: list[Any], ssl_creds: Any = None) -> None:
                 site = TwistedGateway(gateway)
                 for address in listen:
@@ -47,6 +50,7 @@ class LoopbackServerPlugin(RuntimeServerPlugin):
                     )
                     endpoint.listen(site).addErrback(end_unable_to_listen)
 
+            @overrides
             def shutdown(self) -> None:
                 end_within_grace()
                 super().shutdown()

@@ -2,8 +2,8 @@
 
 A module that closes a gap says so in four paragraphs of its docstring: "AWS:" with the pages that state it,
 "LocalStack:", "Here:" and "Evidence:", which names documentation, recording or belief. Modules without "AWS:", or
-whose rule "does not apply" (they are about the process), are listed by their first line. Nothing is imported, so
-that the page needs no LocalStack.
+whose rule "does not apply" (they are about the process), are listed by their first line. Each package is a chapter.
+Nothing is imported, so that the page needs no LocalStack.
 """
 
 import ast
@@ -28,14 +28,25 @@ INTRODUCTION = """\
 
 Written by `python -m localstack_host.modules_page` from the modules' docstrings; change those.
 
-Each module below closes one gap between LocalStack 4.14.0 and AWS. The evidence for what it says of AWS is
-documentation (the pages that it names), a recording (of responses of AWS), or belief (neither states it).
+## Start here
+
+A module closes one gap between LocalStack 4.14.0 and AWS: something that AWS does and LocalStack alone does not, or
+does otherwise. Its section says what AWS does, with the pages that state it; what LocalStack alone does; how the gap is
+closed, and where that is still not as on AWS; and what the first of these rests on. That is documentation (the pages
+that it names), a recording (of responses of AWS), or belief (neither states it): what rests on belief may be wrong.
+
+A chapter is a service, and a package of the same name. Its `service` says which classes the service's provider is made
+of, and the modules without a section serve the others, or this machine. To see how one is written, begin with a small
+one that is a method in a subclass of LocalStack's provider, [cloudwatch.alarm_tags](#cloudwatchalarm_tags); then one
+that has to replace something by name, [lambda_.client_context](#lambda_client_context); then the largest, which makes
+functions run at all, [lambda_.executor](#lambda_executor). [README.md](README.md) says how to add one.
 """
+TOP_LEVEL = "The process and its start"
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module's name, the first line of its docstring, and its other paragraphs by their label ("" has none)."""
+    """A module's dotted name, the first line of its docstring, and its other paragraphs by label ("" has none)."""
 
     name: str
     summary: str
@@ -51,8 +62,22 @@ class Module:
         text = self.paragraphs.get("Evidence", "")
         return tuple(kind for kind in KINDS if re.search(rf"\b{kind}s?\b", text))
 
+    @property
+    def anchor(self) -> str:
+        """What GitHub makes of the heading."""
+        return self.name.replace(".", "")
 
-def read(path: Path) -> Module:
+
+@dataclass(frozen=True)
+class Chapter:
+    """A package: its name, or a title; the docstring's first line; its modules, without those of packages in it."""
+
+    title: str
+    summary: str
+    modules: list[Module]
+
+
+def read(path: Path, package: Path = PACKAGE) -> Module:
     summary, *rest = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")
     paragraphs: dict[str, str] = {}
     for paragraph in rest:
@@ -60,50 +85,57 @@ def read(path: Path) -> Module:
         label = labelled[1] if labelled else ""
         text = paragraph.removeprefix(f"{label}: ") if label else paragraph
         paragraphs[label] = "\n\n".join(filter(None, [paragraphs.get(label), text]))
-    return Module(path.stem, " ".join(summary.split()), paragraphs)
+    name = ".".join(path.relative_to(package).with_suffix("").parts)
+    return Module(name, " ".join(summary.split()), paragraphs)
 
 
-def modules(package: Path = PACKAGE) -> list[Module]:
-    return [read(path) for path in sorted(package.glob("*.py")) if not path.stem.startswith("__")]
+def chapters(package: Path = PACKAGE) -> list[Chapter]:
+    """The services in the order of their names; what they share, and the process, come last."""
+    found = []
+    for path in sorted(package.rglob("__init__.py")):
+        modules = [read(one, package) for one in sorted(path.parent.glob("*.py")) if not one.stem.startswith("__")]
+        title = ".".join(path.parent.relative_to(package).parts)
+        found.append(Chapter(title or TOP_LEVEL, read(path, package).summary, modules))
+    return sorted(found, key=lambda chapter: (chapter.title == TOP_LEVEL, chapter.title == "shared"))
 
 
-def incomplete(found: Iterable[Module]) -> list[str]:
+def incomplete(found: Iterable[Chapter]) -> list[str]:
     """What the docstrings of modules that close a gap lack, as ``module: paragraph``."""
     return [
         f"{module.name}: {label}"
-        for module in found
+        for chapter in found
+        for module in chapter.modules
         if module.closes_a_gap
         for label in TITLES
         if label not in module.paragraphs or (label == "Evidence" and not module.evidence)
     ]
 
 
-def page(found: list[Module]) -> str:
-    gaps = [module for module in found if module.closes_a_gap]
-    others = [module for module in found if not module.closes_a_gap]
-    return "\n".join(
-        [
-            INTRODUCTION,
-            "| module | gap | evidence |",
-            "|---|---|---|",
-            *(
-                f"| [{module.name}](#{module.name}) | {markdown(module.summary)} | {', '.join(module.evidence)} |"
-                for module in gaps
-            ),
-            *(line for module in gaps for line in section(module)),
-            "",
-            "## Other modules",
-            "",
-            "| module | what it is for |",
-            "|---|---|",
-            *(f"| {module.name} | {markdown(module.summary)} |" for module in others),
-            "",
-        ]
-    )
+def page(found: Iterable[Chapter]) -> str:
+    return "\n".join([INTRODUCTION.rstrip(), *(line for chapter in found for line in lines_of(chapter)), ""])
+
+
+def lines_of(chapter: Chapter) -> list[str]:
+    return [
+        "",
+        f"## {chapter.title}",
+        "",
+        markdown(chapter.summary),
+        "",
+        "| module | what it is about | evidence |",
+        "|---|---|---|",
+        *(row(module) for module in chapter.modules),
+        *(line for module in chapter.modules if module.closes_a_gap for line in section(module)),
+    ]
+
+
+def row(module: Module) -> str:
+    name = f"[{module.name}](#{module.anchor})" if module.closes_a_gap else module.name
+    return f"| {name} | {markdown(module.summary)} | {', '.join(module.evidence)} |"
 
 
 def section(module: Module) -> list[str]:
-    lines = ["", f"## {module.name}", "", markdown(module.summary)]
+    lines = ["", f"### {module.name}", "", markdown(module.summary)]
     for label, title in TITLES.items():
         if label in module.paragraphs:
             lines += ["", f"**{title}.** {markdown(module.paragraphs[label])}"]
@@ -117,4 +149,4 @@ def markdown(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(modules()))
+    PAGE.write_text(page(chapters()))

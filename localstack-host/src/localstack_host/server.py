@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from localstack_host.patching import uses
+
 GRACE_SECONDS = 3.5
 
 
@@ -24,6 +26,7 @@ def build_index() -> bool:
     from localstack import config
     from localstack.aws import spec
 
+    uses(spec, "_get_catalog_filename", "build_service_index_cache")
     config.dirs.mkdirs()
     index = Path(config.dirs.cache) / spec._get_catalog_filename()
     if index.exists():

@@ -1,0 +1,1 @@
+"""IAM: answers to questions about policies."""

@@ -1,0 +1,1 @@
+"""CloudWatch Logs: filters, metrics from logs, queries."""

@@ -1,0 +1,1 @@
+"""SQS: queues, their dead-letter queues and metrics."""
