@@ -276,7 +276,12 @@ def fault(
 @app.command()
 def heal(pattern: PatternOption = "", target: TargetOption = "local") -> None:
     """Takes all faults back."""
-    console.print(f"{faults.heal(applied(pattern, target))} fault rule(s) removed.")
+    healed = faults.heal(applied(pattern, target))
+    for rule, times in healed:
+        more = ", ".join(f"{name}: {value}" for name, value in rule.items() if name not in ("function", "mode", "id"))
+        said = f"{rule['mode']} in {rule['function']}{more and f' ({more})'}"
+        console.print(f"  {said}: acted {times} time{'' if times == 1 else 's'}", markup=False)
+    console.print(f"{len(healed)} fault rule(s) removed.")
 
 
 @app.command()

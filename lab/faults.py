@@ -3,19 +3,26 @@
 Every infrastructure fault is a context manager that undoes itself, also when the block fails.
 """
 
+import difflib
 import json
+import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
+import botocore.session
+from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
-from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, dump, parse
+from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, Rule, dump, parse
+from lab import journeys
 from lab.console import LabError
 from lab.deployment import Deployment
 
 SETTLE_SECONDS = 60
+LOGGED_SECONDS = 40.0  # until what a function has logged can be read, on a machine that does much else
 
 
 def rules(deployment: Deployment) -> list[dict[str, Any]]:
@@ -24,47 +31,112 @@ def rules(deployment: Deployment) -> list[dict[str, Any]]:
     return list(json.loads(value)["rules"])
 
 
-def inject(deployment: Deployment, rule: dict[str, Any]) -> None:
-    """Adds a rule (its fields: lambdas/fault_injection) and returns once every warm function has it.
+def inject(deployment: Deployment, *added: dict[str, Any]) -> "Injected":
+    """Puts rules (docs/faults.md has their fields) in force, beside those that are.
 
-    Raises LabError when the rule is invalid; nothing is stored then.
+    They are in force when this returns; as a context manager it takes them back at the end of its block, and raises
+    LabError there when one never acted, unless that rule is left to chance. Raises LabError, which names the field,
+    when a rule cannot be obeyed; nothing is stored then.
     """
-    store(deployment, [*rules(deployment), rule])
-
-
-def heal(deployment: Deployment) -> int:
-    """Removes all rules, and returns how many there were, once every warm function knows."""
-    removed = len(rules(deployment))
-    if removed:
-        store(deployment, [])
-    return removed
-
-
-def store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
-    """Replaces the rules, and returns once no function can still act on the old ones."""
+    identified = [{**rule, "id": secrets.token_hex(3)} for rule in added]
     try:
-        value = dump(parse(json.dumps({"rules": wanted})))
+        for place, rule in enumerate(parse(json.dumps({"rules": identified}))):
+            _check(deployment, rule, f"rules[{place}]")
+        _store(deployment, [*rules(deployment), *identified])
     except InvalidRule as error:
         raise LabError(f"Invalid fault rule: {error}") from error
+    return Injected(deployment, identified)
+
+
+@dataclass(frozen=True)
+class Injected(AbstractContextManager[None]):
+    """Rules that are in force until the end of a block."""
+
+    deployment: Deployment
+    rules: list[dict[str, Any]]
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        ids = {rule["id"] for rule in self.rules}
+        _store(self.deployment, [rule for rule in rules(self.deployment) if rule.get("id") not in ids])
+        if error_type is None:
+            self._check_that_they_acted()
+
+    def _check_that_they_acted(self) -> None:
+        certain = [rule for rule in self.rules if "probability" not in rule]
+
+        def idle() -> list[dict[str, Any]]:
+            acted = times_acted(self.deployment)
+            return [rule for rule in certain if not acted[rule["id"]]]
+
+        seconds = LOGGED_SECONDS * self.deployment.target.patience
+        wait = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+        try:
+            if certain:
+                wait(idle)
+        except RetryError as error:
+            listed = "\n".join(f"  {json.dumps(rule)}" for rule in error.last_attempt.result())
+            raise LabError(
+                "A fault that never acted proves nothing. The block with these rules in force is over, and "
+                f'{seconds:.0f} s later no function of {self.deployment.name} has logged "fault injected" '
+                f"with their ids:\n{listed}"
+            ) from error
+
+
+def heal(deployment: Deployment) -> list[tuple[dict[str, Any], int]]:
+    """Takes all rules back, and returns each with how often it acted, once every warm function knows."""
+    healed = rules(deployment)
+    if not healed:
+        return []
+    _store(deployment, [])
+    acted = times_acted(deployment)
+    return [(rule, acted[str(rule.get("id"))]) for rule in healed]
+
+
+def times_acted(deployment: Deployment) -> Counter[str]:
+    """How often each rule, by its id, has acted, as far as the functions' logs show it by now."""
+    hops = journeys.logged(deployment, pattern='{ $.message = "fault injected" }')
+    # once more here: some emulators ignore a filter pattern
+    return Counter(str(hop.line.get("rule_id")) for hop in hops if hop.line.get("message") == "fault injected")
+
+
+def _store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
+    """Replaces the rules, and returns once no function can still act on the old ones. Raises InvalidRule."""
+    value = dump(parse(json.dumps({"rules": wanted})))
     deployment.target.client("ssm").put_parameter(Name=_parameter(deployment), Value=value, Overwrite=True)
     # A function re-reads the rules when its copy is this old; nothing outside it can see when it did.
     time.sleep(FAULT_RULES_TTL_SECONDS)
 
 
-def fault(deployment: Deployment, **rule: Any) -> AbstractContextManager[None]:
-    """A rule in force for the length of a block."""
-    return in_force(deployment, rule)
+def _check(deployment: Deployment, rule: Rule, where: str) -> None:
+    """Raises InvalidRule when a rule names a function, service or operation that there is not: it could never act."""
+    functions = deployment.contract.functions
+    if rule.function not in functions:
+        known = ", ".join(functions)
+        raise InvalidRule(
+            f"{where}.function: {rule.function!r} is no function of {deployment.pattern}, which has {known}"
+        )
+    if rule.call is None:
+        return
+    service, operation = rule.call
+    session = botocore.session.get_session()
+    services = session.get_available_services()
+    if service not in services:
+        field = "service" if rule.mode == "dependency" else "at"
+        raise InvalidRule(f"{where}.{field}: boto3 has no service {service!r}. {_nearest(service, services)}")
+    operations = session.get_service_model(service).operation_names
+    if operation is not None and operation not in operations:
+        field = "operation" if rule.mode == "dependency" else "at"
+        raise InvalidRule(
+            f"{where}.{field}: {service} has no operation {operation!r}. {_nearest(operation, operations)}"
+        )
 
 
-@contextmanager
-def in_force(deployment: Deployment, *added: dict[str, Any]) -> Iterator[None]:
-    """Rules in force together for the length of a block, beside those that are."""
-    before = rules(deployment)
-    store(deployment, [*before, *added])
-    try:
-        yield
-    finally:
-        store(deployment, before)
+def _nearest(name: str, known: list[str]) -> str:
+    """A sentence that says how many names there are, and which of them are most like this one."""
+    near = difflib.get_close_matches(name, known, n=5, cutoff=0.3)
+    return f"There are {len(known)}{(near and f', such as {", ".join(near)}') or ''}"
 
 
 @contextmanager
@@ -292,7 +364,7 @@ def _configure(deployment: Deployment, function: str, configuration: dict[str, A
 
 
 def _parameter(deployment: Deployment) -> str:
-    name = deployment.outputs["faults_parameter"]
+    name = deployment.contract.faults_parameter
     if not name:
         raise LabError(f"{deployment.name} was deployed with fault_injection = false: it has no fault rules.")
-    return str(name)
+    return name

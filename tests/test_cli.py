@@ -475,16 +475,23 @@ class TestDeployed:
 
         assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
 
-    def test_faults_add_up_until_they_are_healed(self) -> None:
+    def test_faults_add_up_until_they_are_healed(self, moto: Target) -> None:
+        for name in ("producer", "billing"):
+            moto.client("logs").create_log_group(logGroupName=f"/aws/lambda/fanout-{name}")
         run("fault", FUNCTION="billing", MODE="exception", WHEN="order_id == 'o-1'", PROBABILITY="0.5")
         said = run("fault", FUNCTION="producer", MODE="latency", PARAMETERS='{"seconds": 2}', RECEIVE_COUNT="1")
 
         assert said == "2 fault rule(s) in force. Take them back: make heal PATTERN=fanout\n"
-        assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == [
+        rules = faults.rules(Deployment.of("fanout", cli.reachable("local")))
+        assert [{name: value for name, value in rule.items() if name != "id"} for rule in rules] == [
             {"function": "billing", "mode": "exception", "when": "order_id == 'o-1'", "probability": 0.5},
             {"function": "producer", "mode": "latency", "receive_count": 1, "seconds": 2},
         ]
-        assert run("heal") == "2 fault rule(s) removed.\n"
+        assert run("heal") == (
+            "  exception in billing (when: order_id == 'o-1', probability: 0.5): acted 0 times\n"
+            "  latency in producer (receive_count: 1, seconds: 2): acted 0 times\n"
+            "2 fault rule(s) removed.\n"
+        )
         assert faults.rules(Deployment.of("fanout", cli.reachable("local"))) == []
 
     def test_without_fault_injection_there_is_nothing_to_break(self, monkeypatch: pytest.MonkeyPatch) -> None:

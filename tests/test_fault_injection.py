@@ -61,6 +61,7 @@ def rule(mode: Any, **parameters: Any) -> dict[str, Any]:
         rule("dependency", service="sns", error="timeout"),
         rule("malformed_response", response=None),
         rule("malformed_response", response={"batchItemFailures": [{"itemIdentifier": ""}]}),
+        rule("crash", id="1a2b3c"),
     ],
 )
 def test_a_valid_rule_survives_the_way_through_the_parameter(raw: dict[str, Any]) -> None:
@@ -117,6 +118,7 @@ def test_a_valid_rule_survives_the_way_through_the_parameter(raw: dict[str, Any]
         (document(rule("crash", at=1)), "rules[0].at: 1 is not "),
         (document(rule("exception", at="end")), "rules[0].at: not a field of mode exception, which has "),
         (document(rule("malformed_response")), "rules[0].response: missing, mode malformed_response needs it"),
+        (document(rule("crash", id="")), "rules[0].id: '' is not a text"),
     ],
 )
 def test_an_invalid_rule_is_refused_with_a_message_that_names_the_field(text: str, message: str) -> None:
@@ -282,12 +284,13 @@ def test_exception_is_raised_before_the_work(capsys: pytest.CaptureFixture[str])
     work = Work()
 
     with pytest.raises(layer.InjectedFault, match=r"^exception injected by the fault layer$"):
-        wrapped(work, rule("exception"))({}, Context())
+        wrapped(work, rule("exception", id="1a2b3c"))({}, Context())
 
     assert work.done == []
     (line,) = injected_lines(capsys)
-    assert {name: line[name] for name in ("level", "mode", "function", "function_request_id")} == {
+    assert {name: line[name] for name in ("level", "rule_id", "mode", "function", "function_request_id")} == {
         "level": "WARNING",
+        "rule_id": "1a2b3c",
         "mode": "exception",
         "function": "billing",
         "function_request_id": "request-1",

@@ -2,14 +2,17 @@
 
 import io
 import json
+import time
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
 from lab import faults
+from lab.console import LabError
 from lab.deployment import Deployment
 from lab.targets import Target
 
@@ -73,16 +76,179 @@ def test_a_mappings_settings_are_changed_and_come_back_also_after_an_error(
     assert batch_size() == 10
 
 
-def test_rules_are_in_force_together_and_leave_those_that_were_there(deployment: Deployment) -> None:
-    deployment.__dict__["outputs"] = {"faults_parameter": "/queue-buffer/faults"}
-    before = {"function": "warehouse", "mode": "crash", "probability": 0.1}
-    parameter = {"Name": "/queue-buffer/faults", "Type": "String", "Value": json.dumps({"rules": [before]})}
+@pytest.fixture
+def warehouse(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+    """A deployment with the functions `warehouse` and `producer`, and no rules; logs that a rule acted in the first."""
+    groups = {name: f"/aws/lambda/queue-buffer-{name}" for name in ("producer", "warehouse")}
+    functions = {name: {"name": f"queue-buffer-{name}", "log_group": group} for name, group in groups.items()}
+    outputs = {"entry": "producer", "functions": functions, "faults_parameter": "/queue-buffer/faults"}
+    deployment.__dict__["outputs"] = outputs
+    parameter = {"Name": "/queue-buffer/faults", "Type": "String", "Value": '{"rules": []}'}
     deployment.target.client("ssm").put_parameter(**parameter)
+    logs = deployment.target.client("logs")
+    for group in groups.values():
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="one")
+    monkeypatch.setattr(faults, "FAULT_RULES_TTL_SECONDS", 0)
+    monkeypatch.setattr(faults, "LOGGED_SECONDS", 0)  # nothing more comes
+
+    def act(rule: dict[str, Any]) -> None:
+        line = {"message": "fault injected", "rule_id": rule["id"], "mode": rule["mode"]}
+        event = {"timestamp": int(time.time() * 1000), "message": json.dumps(line)}
+        logs.put_log_events(logGroupName=groups["warehouse"], logStreamName="one", logEvents=[event])
+
+    return act
+
+
+Act = Callable[[dict[str, Any]], None]
+CRASH = {"function": "warehouse", "mode": "crash", "probability": 0.1}
+
+
+def without_ids(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in rule.items() if name != "id"} for rule in rules]
+
+
+def test_rules_are_in_force_together_and_leave_those_that_were_there(deployment: Deployment, warehouse: Act) -> None:
+    faults.inject(deployment, CRASH)
+    before = faults.rules(deployment)
     more = [{"function": "warehouse", "mode": mode} for mode in ("exception", "timeout")]
 
-    with faults.in_force(deployment, *more):
-        assert faults.rules(deployment) == [before, *more]
-    assert faults.rules(deployment) == [before]
+    with faults.inject(deployment, *more):
+        in_force = faults.rules(deployment)
+        assert without_ids(in_force) == [CRASH, *more]
+        assert len({rule["id"] for rule in in_force}) == 3
+        for rule in in_force[1:]:
+            warehouse(rule)
+    assert faults.rules(deployment) == before
+
+
+def test_a_fault_that_never_acted_fails_its_block_and_is_taken_back(deployment: Deployment, warehouse: Act) -> None:
+    idle = {"function": "warehouse", "mode": "exception", "when": "order_id == 'o-1'"}
+
+    block = faults.inject(deployment, {"function": "warehouse", "mode": "timeout"}, idle)
+    with pytest.raises(LabError, match=r"never acted proves nothing(.|\n)*order_id == 'o-1'") as failed, block:
+        warehouse(block.rules[0])
+
+    assert "timeout" not in str(failed.value)
+    assert faults.rules(deployment) == []
+
+
+def test_what_acted_in_an_earlier_block_counts_for_that_one_alone(deployment: Deployment, warehouse: Act) -> None:
+    rule = {"function": "warehouse", "mode": "exception"}
+    with faults.inject(deployment, rule):
+        warehouse(*faults.rules(deployment))
+
+    with pytest.raises(LabError, match="never acted"), faults.inject(deployment, rule):
+        pass
+
+
+def test_a_rule_that_is_left_to_chance_need_not_act(deployment: Deployment, warehouse: Act) -> None:
+    with faults.inject(deployment, CRASH):
+        pass
+
+    assert faults.rules(deployment) == []
+
+
+def test_an_experiment_that_fails_says_its_own_error(deployment: Deployment, warehouse: Act) -> None:
+    block = faults.inject(deployment, {"function": "warehouse", "mode": "exception"})
+    with pytest.raises(RuntimeError, match="its own"), block:
+        raise RuntimeError("its own")
+
+    assert faults.rules(deployment) == []
+
+
+def test_the_line_of_a_fault_may_come_late(
+    deployment: Deployment, warehouse: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "LOGGED_SECONDS", 20)
+    [rule] = faults.inject(deployment, {"function": "warehouse", "mode": "exception"}).rules
+    times_acted, asked = faults.times_acted, []
+
+    def slow(deployment: Deployment) -> Counter[str]:
+        asked.append(rule["id"])
+        if len(asked) == 2:
+            warehouse(rule)
+        return times_acted(deployment)
+
+    monkeypatch.setattr(faults, "times_acted", slow)
+    with faults.Injected(deployment, [rule]):
+        pass
+
+    assert len(asked) == 2
+
+
+def test_healing_takes_every_rule_back_and_says_how_often_each_acted(deployment: Deployment, warehouse: Act) -> None:
+    [often] = faults.inject(deployment, {"function": "warehouse", "mode": "exception"}).rules
+    [never] = faults.inject(deployment, CRASH).rules
+    for _ in range(3):
+        warehouse(often)
+
+    healed = faults.heal(deployment)
+
+    assert [(rule["id"], times) for rule, times in healed] == [(often["id"], 3), (never["id"], 0)]
+    assert faults.rules(deployment) == []
+    assert faults.heal(deployment) == []
+
+
+THROTTLED = {"function": "warehouse", "mode": "dependency", "error": "throttling"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            {"function": "billing", "mode": "exception"},
+            "rules[1].function: 'billing' is no function of queue-buffer, which has producer, warehouse",
+        ),
+        ({"function": "warehouse", "mode": "boom"}, "rules[1].mode: 'boom' is not one of exception, "),
+        (
+            {**THROTTLED, "service": "dynamodbb"},
+            "rules[1].service: boto3 has no service 'dynamodbb'. There are ",
+        ),
+        (
+            {**THROTTLED, "service": "dynamodb", "operation": "PutItems"},
+            "rules[1].operation: dynamodb has no operation 'PutItems'. There are ",
+        ),
+        (
+            {"function": "warehouse", "mode": "crash", "at": "dynamodb.putItem"},
+            "rules[1].at: 'dynamodb.putItem' is not ",
+        ),
+        (
+            {"function": "warehouse", "mode": "crash", "at": "dynamodb.Put"},
+            "rules[1].at: dynamodb has no operation 'Put'. There are ",
+        ),
+        (
+            {"function": "warehouse", "mode": "crash", "at": "dynamo.PutItem"},
+            "rules[1].at: boto3 has no service 'dynamo'. There are ",
+        ),
+        (
+            {"function": "warehouse", "mode": "malformed_response", "response": "x" * 5000},
+            "rules: ",
+        ),
+    ],
+)
+def test_a_rule_that_can_never_act_is_refused_with_its_field_and_not_stored(
+    deployment: Deployment, warehouse: Act, rule: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(LabError) as refused:
+        faults.inject(deployment, CRASH, rule)
+
+    assert str(refused.value).startswith(f"Invalid fault rule: {said}")
+    assert faults.rules(deployment) == []
+
+
+def test_a_refusal_says_what_there_is(deployment: Deployment, warehouse: Act) -> None:
+    with pytest.raises(LabError, match=r"There are \d{3}, such as dynamodb,"):
+        faults.inject(deployment, {**THROTTLED, "service": "dynamodbb"})
+    with pytest.raises(LabError, match=r"There are \d\d, such as PutItem,"):
+        faults.inject(deployment, {**THROTTLED, "service": "dynamodb", "operation": "PutItems"})
+
+
+@pytest.mark.parametrize("service", ["stepfunctions", "sqs", "events"])
+def test_services_are_called_as_boto3_calls_them(deployment: Deployment, warehouse: Act, service: str) -> None:
+    faults.inject(deployment, {**THROTTLED, "service": service})
+
+    assert [rule["service"] for rule in faults.rules(deployment)] == [service]
 
 
 def test_a_visibility_timeout_is_changed_and_comes_back(deployment: Deployment) -> None:

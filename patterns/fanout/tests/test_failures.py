@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from lab import faults
 from lab.experiment import ALARM_CLEARS, SOON, Experiment
+from lab.workload import Workload
 
 # Compressed times: with the defaults (60 s, 5 receives) a poison message takes five minutes to be dead-lettered.
 VARIABLES = {"function_timeout": "5", "visibility_timeout": "30", "max_receive_count": "3"}
@@ -23,37 +24,25 @@ CONSUMERS = ("billing", "shipping", "analytics")
 DEAR_AND_PHYSICAL = {"amount": 250.0, "goods": ["physical", "digital"]}  # reaches every consumer
 
 
-class Fanout:
+class Fanout(Workload):
     """The pattern as an experiment handles it: orders in, outcomes out."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.deployment = experiment.deployment
+        super().__init__(experiment, *CONSUMERS)
         self.consumers: dict[str, Any] = experiment.outputs["consumers"]
-        experiment.follow(**{name: self.consumers[name]["log_group"] for name in CONSUMERS})
 
     def order(self, number: int, **fields: Any) -> dict[str, Any]:
         """An order of this experiment, by default one that reaches every consumer."""
         return {"order_id": self.id(number), "customer_id": "c-1", **DEAR_AND_PHYSICAL, **fields}
 
-    def id(self, number: int) -> str:
-        return f"{self.experiment.id}-{number}"
-
-    def ids(self, count: int) -> set[str]:
-        return {self.id(number) for number in range(1, count + 1)}
-
-    def publish(self, *orders: dict[str, Any]) -> None:
-        """Has the producer publish orders under the experiment's correlation id."""
-        event = {"orders": orders, "correlation_id": self.experiment.id}
-        answer = self.experiment.client("lambda").invoke(
-            FunctionName=self.experiment.outputs["functions"]["producer"]["name"], Payload=json.dumps(event)
-        )
-        assert "FunctionError" not in answer, answer["Payload"].read().decode()
+    def publish(self, *orders: dict[str, Any]) -> set[str]:
+        """Has the producer publish orders; returns their order ids."""
+        self.submit(orders=orders)
         self.experiment.note(f"sent {len(orders)} orders")
+        return {order["order_id"] for order in orders}
 
     def publish_many(self, count: int) -> set[str]:
-        self.publish(*(self.order(number) for number in range(1, count + 1)))
-        return self.ids(count)
+        return self.publish(*(self.order(number) for number in range(1, count + 1)))
 
     def processed(self, consumer: str) -> Counter[str]:
         """How often a consumer processed each order."""
@@ -68,52 +57,33 @@ class Fanout:
         )
 
     def waits_for_alarm(self, consumer: str, alarm: str, state: str, within: float = SOON) -> None:
-        name = self.consumers[consumer]["alarms"][alarm]
-        self.experiment.wait_until(f"alarm {name} is {state}", lambda: self.experiment.alarm(name) == state, within)
+        self.waits_for_state(self.consumers[consumer]["alarms"][alarm], state, within)
 
     def firing(self, *consumers: str) -> list[str]:
         """The alarms of these consumers that are in ALARM."""
-        names = [name for consumer in consumers for name in self.consumers[consumer]["alarms"].values()]
-        return [name for name in names if self.experiment.alarm(name) == "ALARM"]
+        return self.in_alarm(name for consumer in consumers for name in self.consumers[consumer]["alarms"].values())
 
     def waits_until_quiet(self, *consumers: str) -> None:
         """Waits until no alarm of these consumers is left over from an earlier experiment."""
         self.experiment.wait_until(f"no alarm of {consumers} fires", lambda: not self.firing(*consumers), ALARM_CLEARS)
 
     def waits_for_dead_letters(self, consumer: str, count: int) -> None:
-        url = self.consumers[consumer]["dlq_url"]
-        self.experiment.wait_until(
-            f"{count} orders in {consumer}'s DLQ", lambda: self.experiment.messages_in(url) == count, DEAD_LETTERED
-        )
+        dlq = self.consumers[consumer]["dlq_url"]
+        self.waits_for_messages(f"orders in {consumer}'s DLQ", dlq, count, DEAD_LETTERED)
 
     def undelivered(self, consumer: str) -> list[dict[str, Any]]:
         """Takes what SNS could not deliver to a consumer's queue."""
         return self.experiment.take(self.consumers[consumer]["undelivered_url"])
 
-    def visibility_timeout(self, seconds: int, *consumers: str) -> ExitStack:
-        """The queues of these consumers with another visibility timeout, for the length of a block."""
-        changed = ExitStack()
-        for consumer in consumers:
-            url = self.consumers[consumer]["queue_url"]
-            changed.enter_context(faults.visibility_timeout(self.deployment, url, seconds))
-        return changed
-
     def paused(self, consumer: str) -> AbstractContextManager[None]:
         return faults.paused(self.deployment, self.consumers[consumer]["mapping_id"])
-
-    def fault(self, consumer: str, mode: str, **rule: Any) -> AbstractContextManager[None]:
-        return faults.fault(self.deployment, function=consumer, mode=mode, **rule)
-
-    def one_of(self, orders: set[str]) -> str:
-        """A rule's condition: the order is one of these."""
-        return f"contains(`{json.dumps(sorted(orders))}`, order_id)"
 
 
 @pytest.fixture
 def fanout(experiment: Experiment) -> Iterator[Fanout]:
     """The pattern with fast retries, and with empty queues afterwards."""
     pattern = Fanout(experiment)
-    with pattern.visibility_timeout(RETRY_SECONDS, *CONSUMERS):
+    with pattern.visibility_timeout(RETRY_SECONDS):
         yield pattern
         queues = ("queue_url", "dlq_url", "undelivered_url")
         experiment.drain(*(pattern.consumers[consumer][queue] for consumer in CONSUMERS for queue in queues))
@@ -133,7 +103,7 @@ def test_an_order_reaches_exactly_the_consumers_whose_filters_match(fanout: Fano
     }
 
     # when they are published
-    with fanout.visibility_timeout(60, *CONSUMERS):
+    with fanout.visibility_timeout(60):
         fanout.publish(*(fanout.order(number, **fields) for number, fields in orders.items()))
 
         # then each consumer processes its own, once; an order for all that is published later finds nothing else
@@ -153,7 +123,7 @@ def test_the_other_consumers_are_not_slowed(fanout: Fanout, experiment: Experime
     processes all of them once it works again."""
     # given shipping raises an exception, whatever it gets
     fanout.waits_until_quiet(*CONSUMERS)
-    with fanout.visibility_timeout(15, "shipping"), fanout.fault("shipping", "exception"):
+    with fanout.visibility_timeout(15, "shipping"), fanout.inject("shipping", "exception"):
         # when ten orders are published
         sent = experiment.elapsed
         orders = fanout.publish_many(10)
@@ -181,7 +151,7 @@ def test_a_poison_message_ends_in_the_dead_letter_queue_alone(fanout: Fanout, ex
     poison = fanout.order(3)
     with (
         fanout.visibility_timeout(2 * RETRY_SECONDS, "billing"),  # the others must not come back for a cold start
-        fanout.fault("billing", "exception", when=f"order_id == '{poison['order_id']}'"),
+        fanout.inject("billing", "exception", when=f"order_id == '{poison['order_id']}'"),
     ):
         # when it is published among nine others
         sent = experiment.elapsed
@@ -218,8 +188,7 @@ def test_nothing_is_lost_while_a_consumer_is_down(fanout: Fanout, experiment: Ex
         orders = fanout.publish_many(50)
 
         # then they wait, and nothing is invoked
-        url = fanout.consumers["shipping"]["queue_url"]
-        experiment.wait_until("50 orders wait", lambda: experiment.messages_in(url) == 50, SOON)
+        fanout.waits_for_messages("orders wait", fanout.consumers["shipping"]["queue_url"], 50)
         fanout.waits_until_processed("billing", orders)
         assert not fanout.processed("shipping")
     back = experiment.elapsed
@@ -235,16 +204,14 @@ def test_a_crash_in_mid_batch_loses_nothing(fanout: Fanout, experiment: Experime
     """The whole batch comes back after the visibility timeout: nothing is lost, and what was done before the crash is
     done twice."""
     # given a batch of ten is waiting, and the process will die at one of its orders, the first time
-    with fanout.fault("billing", "crash", when=f"order_id == '{fanout.id(6)}'", receive_count=1):
+    with fanout.inject("billing", "crash", when=f"order_id == '{fanout.id(6)}'", receive_count=1):
         with fanout.paused("billing"):
             orders = fanout.publish_many(10)
-            url = fanout.consumers["billing"]["queue_url"]
-            experiment.wait_until("10 orders wait", lambda: experiment.messages_in(url) == 10, SOON)
+            fanout.waits_for_messages("orders wait", fanout.consumers["billing"]["queue_url"], 10)
 
         # when the consumer takes it, then every order is processed in the end
         fanout.waits_until_processed("billing", orders, within=DEAD_LETTERED)
-    crashes = [line for line in experiment.lines("billing", "fault injected") if line["mode"] == "crash"]
-    assert len(crashes) == 1
+    assert len(fanout.injected("billing", "crash")) == 1
 
     # and what ran twice is what the crash cut off from its acknowledgement
     processed = experiment.lines("billing", "processed")
@@ -263,8 +230,7 @@ def lost_delivery(fanout: Fanout, experiment: Experiment, broken: AbstractContex
     with broken:
         # when an order is published, then it goes to the subscription's dead-letter queue
         fanout.publish(fanout.order(1))
-        url = fanout.consumers[consumer]["undelivered_url"]
-        experiment.wait_until("an order could not be delivered", lambda: experiment.messages_in(url) == 1, SOON)
+        fanout.waits_for_messages("order could not be delivered", fanout.consumers[consumer]["undelivered_url"], 1)
         fanout.waits_for_alarm(consumer, "undelivered", "ALARM")
         assert [json.loads(message["Body"])["order_id"] for message in fanout.undelivered(consumer)] == [fanout.id(1)]
 
@@ -330,7 +296,7 @@ def test_a_redrive_processes_every_dead_letter(fanout: Fanout, experiment: Exper
     """`make redrive` moves them back to the queue, every one is processed, and the alarm returns to OK."""
     # given analytics could not process three orders, and its alarm fires
     fanout.waits_for_alarm("analytics", "dlq_depth", "OK", within=ALARM_CLEARS)
-    with fanout.fault("analytics", "exception", when=fanout.one_of(fanout.ids(3))):
+    with fanout.inject("analytics", "exception", when=fanout.one_of(fanout.ids(1, 2, 3))):
         orders = fanout.publish_many(3)
         fanout.waits_for_dead_letters("analytics", 3)
         fanout.waits_for_alarm("analytics", "dlq_depth", "ALARM")

@@ -14,10 +14,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer
 
 from lab import faults
 from lab.experiment import SOON, Experiment
+from lab.workload import Workload, plain
 
 # Compressed: with the defaults (10 s, 60 s, 5 receives) a delivery that died is repeated after a minute.
 VARIABLES = {
@@ -35,46 +35,26 @@ DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
 LOCK, PAY, STORE = "PutItem", "TransactWriteItems", "UpdateItem"
 
 
-class Payments:
+class Payments(Workload):
     """The pattern as an experiment handles it: orders in, ledger entries out."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.deployment = experiment.deployment
+        super().__init__(experiment, "payments")
         self.out: dict[str, Any] = experiment.outputs["payments"]
         self.customer = f"{experiment.id}-customer"
-        experiment.follow(payments=self.out["log_group"])
 
     def order(self, number: int, **fields: Any) -> dict[str, Any]:
         return {"order_id": self.id(number), "customer_id": self.customer, "amount": 10.0, **fields}
 
-    def id(self, number: int) -> str:
-        return f"{self.experiment.id}-{number}"
-
-    def ids(self, *numbers: int) -> set[str]:
-        return {self.id(number) for number in numbers}
-
     def send(self, *orders: dict[str, Any], correlation_id: str = "") -> None:
         """Has the producer send orders, each in a message of its own."""
-        event = {"orders": orders, "correlation_id": correlation_id or self.experiment.id}
-        answer = self.experiment.client("lambda").invoke(
-            FunctionName=self.experiment.outputs["functions"]["producer"]["name"], Payload=json.dumps(event)
-        )
-        assert "FunctionError" not in answer, answer["Payload"].read().decode()
+        self.submit(correlation_id, orders=orders)
         if not correlation_id:
             self.experiment.note(f"sent {', '.join(order['order_id'] for order in orders)}")
 
     def ledger(self) -> list[dict[str, Any]]:
         """The items of this experiment's customers: entries, and a balance for each."""
-        scan = self.experiment.client("dynamodb").get_paginator("scan")
-        pages = scan.paginate(
-            TableName=self.out["ledger_table"],
-            ConsistentRead=True,
-            FilterExpression="begins_with(customer_id, :mine)",
-            ExpressionAttributeValues={":mine": {"S": self.experiment.id}},
-        )
-        plain = TypeDeserializer().deserialize
-        return [{name: plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+        return self.items(self.out["ledger_table"], "customer_id", self.experiment.id)
 
     def entries(self) -> list[dict[str, Any]]:
         """The payments, oldest first."""
@@ -92,7 +72,7 @@ class Payments:
         answer = self.experiment.client("dynamodb").get_item(
             TableName=self.out["idempotency_table"], Key={"id": {"S": f"payment#{key}"}}, ConsistentRead=True
         )
-        return {name: TypeDeserializer().deserialize(value) for name, value in answer.get("Item", {}).items()}
+        return plain(answer.get("Item", {}))
 
     def processed(self) -> list[dict[str, Any]]:
         return self.experiment.lines("payments", "processed")
@@ -115,32 +95,25 @@ class Payments:
         self.experiment.wait_until(what, lambda: self.paid()[self.id(number)] >= times, within)
 
     def waits_for_dead_letters(self, count: int) -> None:
-        self.experiment.wait_until(
-            f"{count} messages in the DLQ",
-            lambda: self.experiment.messages_in(self.out["dlq_url"]) == count,
-            DEAD_LETTERED,
-        )
+        self.waits_for_messages("messages in the DLQ", self.out["dlq_url"], count, DEAD_LETTERED)
 
     def fault(self, mode: str, number: int, **rule: Any) -> AbstractContextManager[None]:
         """A fault that acts on the first delivery of an order."""
         when = f"order_id == '{self.id(number)}'"
-        return faults.fault(self.deployment, function="payments", mode=mode, when=when, receive_count=1, **rule)
+        return self.inject("payments", mode, when, receive_count=1, **rule)
 
     def configured(self, **variables: str) -> AbstractContextManager[None]:
         """The consumer with other environment variables: what Terraform's variables of the same purpose set."""
         changed = ", ".join(f"{name}={value}" for name, value in variables.items())
         self.experiment.note(f"the consumer runs with {changed}")
-        return faults.function_changed(self.deployment, self.out["function"], Environment={"Variables": variables})
-
-    def visible_again_after(self, seconds: int) -> AbstractContextManager[None]:
-        return faults.visibility_timeout(self.deployment, self.out["queue_url"], seconds)
+        return self.environment_changed("payments", **variables)
 
 
 @pytest.fixture
 def payments(experiment: Experiment) -> Iterator[Payments]:
     """The pattern with short visibility, and with empty queues before and after."""
     pattern = Payments(experiment)
-    with pattern.visible_again_after(RETRY_SECONDS):
+    with pattern.visibility_timeout(RETRY_SECONDS):
         yield pattern
         experiment.drain(pattern.out["queue_url"], pattern.out["dlq_url"])
 
@@ -150,7 +123,7 @@ def test_with_powertools_a_crash_after_the_payment_pays_twice(payments: Payments
     """The key stays locked until the time that the dead attempt had left is over; then the message is taken for one
     that was never paid, and the order is paid twice."""
     # given the process dies after its payment, right before Powertools stores the result
-    with payments.visible_again_after(12), payments.fault("crash", 1, at=f"dynamodb.{STORE}"):
+    with payments.visibility_timeout(12), payments.fault("crash", 1, at=f"dynamodb.{STORE}"):
         # when an order is sent, then it is paid
         payments.send(payments.order(1))
         payments.waits_until_paid(1)
@@ -171,7 +144,7 @@ def test_in_the_transaction_a_crash_cannot_pay_twice(payments: Payments, experim
     are."""
     # given the process dies at one order right before its transaction, and at another right after it
     with (
-        payments.visible_again_after(12),
+        payments.visibility_timeout(12),
         payments.fault("crash", 1, at=f"dynamodb.{PAY}"),
         payments.fault("crash", 2, at="end"),
     ):
@@ -181,7 +154,7 @@ def test_in_the_transaction_a_crash_cannot_pay_twice(payments: Payments, experim
         payments.send(payments.order(2))
         second = payments.id(2)
         experiment.wait_until("the second is answered again", lambda: payments.replayed()[second], DEAD_LETTERED)
-    assert len(experiment.lines("payments", "fault injected")) == 2
+    assert len(payments.injected("payments")) == 2
 
     # and paid once: the first by the retry, the second by the attempt that died
     assert payments.paid() == {payments.id(1): 1, payments.id(2): 1}
@@ -193,7 +166,7 @@ def test_in_the_transaction_a_crash_cannot_pay_twice(payments: Payments, experim
 def test_a_message_that_is_delivered_twice_is_paid_once(payments: Payments, experiment: Experiment) -> None:
     """It is paid once; the second delivery gets the stored receipt."""
     # given a message becomes visible again while its first delivery has paid and still runs
-    with payments.visible_again_after(1), payments.fault("latency", 1, at="end", seconds=TIMEOUT - 1):
+    with payments.visibility_timeout(1), payments.fault("latency", 1, at="end", seconds=TIMEOUT - 1):
         # when it is sent, then it is delivered twice
         payments.send(payments.order(1))
         experiment.wait_until("processed twice", lambda: len(payments.processed()) >= 2, SOON)
@@ -211,7 +184,7 @@ def test_a_message_that_is_delivered_twice_is_paid_once(payments: Payments, expe
 def test_with_message_ids_a_producers_retry_is_paid_twice(payments: Payments, experiment: Experiment) -> None:
     """The retry is another message, so it has another key: the order is paid twice, and no error tells."""
     # given the key is the message id
-    with payments.configured(STRATEGY="message-id"), payments.visible_again_after(60):
+    with payments.configured(STRATEGY="message-id"), payments.visibility_timeout(60):
         # when the producer sends one order twice
         payments.send(payments.order(1))
         payments.send(payments.order(1))
@@ -228,7 +201,7 @@ def test_with_message_ids_a_producers_retry_is_paid_twice(payments: Payments, ex
 def test_with_business_keys_a_producers_retry_is_paid_once(payments: Payments, experiment: Experiment) -> None:
     """Both messages name the same order: it is paid once, and the second message gets the receipt."""
     # given the key is the order, when the producer sends one order twice
-    with payments.visible_again_after(60):
+    with payments.visibility_timeout(60):
         payments.send(payments.order(1))
         payments.waits_until_processed(1)
         payments.send(payments.order(1))
@@ -247,10 +220,9 @@ def test_of_two_deliveries_at_once_the_second_is_refused_and_finds_the_receipt_l
     """The second is refused while the first is at work, comes back after the visibility timeout, and finds the
     receipt."""
     # given the first delivery has paid, and is slow to store the result
-    function = payments.out["function"]
     with (
-        faults.function_changed(payments.deployment, function, Timeout=20),
-        payments.visible_again_after(20),
+        payments.function_changed("payments", Timeout=20),
+        payments.visibility_timeout(20),
         payments.fault("latency", 1, at=f"dynamodb.{STORE}", seconds=8),
     ):
         payments.send(payments.order(1))
@@ -275,8 +247,8 @@ def test_of_two_deliveries_at_once_the_second_is_refused_and_finds_the_receipt_l
 def test_a_payment_that_fails_is_tried_again(payments: Payments, experiment: Experiment) -> None:
     """The exception unlocks the key; the retry pays, once."""
     # given the ledger does not take the first attempt
-    refused = payments.fault("dependency", 1, service="dynamodb", operation=PAY, error="server_error")
-    with payments.visible_again_after(15), refused:
+    refused = {"service": "dynamodb", "operation": PAY, "error": "server_error"}
+    with payments.visibility_timeout(15), payments.fault("dependency", 1, **refused):
         # when an order is sent, then it fails, and its key is free
         payments.send(payments.order(1))
         experiment.wait_until("the payment failed", payments.failed, SOON)
@@ -347,7 +319,7 @@ def test_without_the_lambda_context_a_timeout_locks_the_order(payments: Payments
 def test_an_order_with_another_amount_is_refused(payments: Payments, experiment: Experiment) -> None:
     """It is refused as a permanent error and dead-lettered; it is never paid, and the first payment stands."""
     # given an order is paid
-    with payments.visible_again_after(60):
+    with payments.visibility_timeout(60):
         payments.send(payments.order(1, amount=10.0))
         payments.waits_until_processed(1)
 
@@ -373,7 +345,7 @@ def test_a_duplicate_after_the_expiry_is_paid_again(payments: Payments, experime
     with (
         faults.time_to_live_off(payments.deployment, table, "expiration"),
         payments.configured(RECORD_EXPIRY_SECONDS=str(expiry)),
-        payments.visible_again_after(60),
+        payments.visibility_timeout(60),
     ):
         payments.send(payments.order(1))
         payments.waits_until_processed(1)
@@ -400,12 +372,12 @@ def test_without_the_idempotency_table_nothing_is_paid(payments: Payments, exper
     """The consumer fails closed: nothing is paid without its key, and everything is processed once the table works
     again."""
     # given no key can be written, for two reasons
-    throttled, denied = sorted(payments.ids(1, 2, 3)), sorted(payments.ids(4, 5, 6))
-    broken = {"function": "payments", "mode": "dependency", "service": "dynamodb", "operation": LOCK}
-    everyone = {*throttled, *denied}
+    throttled, denied = payments.ids(1, 2, 3), payments.ids(4, 5, 6)
+    everyone = throttled | denied
+    call = {"service": "dynamodb", "operation": LOCK}
     with (
-        faults.fault(payments.deployment, **broken, error="throttling", when=one_of(throttled)),
-        faults.fault(payments.deployment, **broken, error="access_denied", when=one_of(denied)),
+        payments.inject("payments", "dependency", payments.one_of(throttled), **call, error="throttling"),
+        payments.inject("payments", "dependency", payments.one_of(denied), **call, error="access_denied"),
     ):
         # when orders are sent, then all fail, and none is paid
         payments.send(*(payments.order(number) for number in range(1, 7)))
@@ -423,11 +395,6 @@ def test_without_the_idempotency_table_nothing_is_paid(payments: Payments, exper
     payments.waits_until_processed(len(everyone), within=DEAD_LETTERED)
     assert payments.paid() == Counter(everyone)
     experiment.observe(f"{len(errors)} attempts failed, 0 paid; after recovery 6 of 6 paid once")
-
-
-def one_of(orders: list[str]) -> str:
-    """A rule's condition: the order is one of these."""
-    return f"contains(`{json.dumps(orders)}`, order_id)"
 
 
 # What becomes of a delivery: the fault's mode and place, and how many of the thousand orders' messages it befalls.
@@ -471,14 +438,11 @@ def test_the_ledger_is_exact_whatever_happens(payments: Payments, experiment: Ex
 
     # when they are sent
     began = experiment.elapsed
-    faults.store(payments.deployment, rules)
-    try:
+    with faults.inject(payments.deployment, *rules):
         for start in range(0, len(messages), BULK):
             payments.send(*messages[start : start + BULK], correlation_id=f"{experiment.id}-bulk")
         experiment.note(f"sent {len(messages)} messages")
         experiment.wait_until(f"the queue is empty (SEED={seed})", lambda: empty("queue_url"), 180)
-    finally:
-        faults.heal(payments.deployment)
     dead = experiment.messages_in(payments.out["dlq_url"])
     if dead:  # used up their receives beside others that killed their batch
         faults.redrive(payments.deployment, payments.out["dlq_arn"])
@@ -486,7 +450,7 @@ def test_the_ledger_is_exact_whatever_happens(payments: Payments, experiment: Ex
     seconds = experiment.elapsed - began
 
     # then each order is paid once, with its amount
-    faulty = experiment.lines("payments", "fault injected")
+    faulty = payments.injected("payments")
     assert faulty, f"no fault acted: SEED={seed}"
     assert empty("dlq_url"), f"SEED={seed}"
     items = payments.ledger()

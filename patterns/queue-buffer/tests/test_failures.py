@@ -12,6 +12,7 @@ import pytest
 
 from lab import faults
 from lab.experiment import ALARM_CLEARS, SOON, Experiment
+from lab.workload import Workload
 
 # Compressed times: with the defaults (60 s, 5 receives) a poison message takes five minutes to be dead-lettered.
 VARIABLES = {"function_timeout": "4", "visibility_timeout": "24", "max_receive_count": "4"}
@@ -26,22 +27,14 @@ PERMANENT = "handlers.outcomes.PermanentError"  # no backoff: back after the vis
 THROTTLED = {"mode": "dependency", "service": "dynamodb", "error": "throttling"}
 
 
-class Buffer:
+class Buffer(Workload):
     """The pattern as an experiment handles it: orders in, outcomes out."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.deployment = experiment.deployment
+        super().__init__(experiment, "warehouse")
         self.consumer: dict[str, Any] = experiment.outputs["consumer"]
         self.queue_url: str = self.consumer["queue_url"]
         self.dlq_url: str = self.consumer["dlq_url"]
-        experiment.follow(warehouse=experiment.outputs["functions"]["warehouse"]["log_group"])
-
-    def id(self, name: int | str) -> str:
-        return f"{self.experiment.id}-{name}"
-
-    def ids(self, count: int) -> set[str]:
-        return {self.id(number) for number in range(1, count + 1)}
 
     def order(self, name: int | str, **fields: Any) -> dict[str, Any]:
         """An order of this experiment, by default one that can be processed."""
@@ -52,12 +45,8 @@ class Buffer:
         return self.order(name, items="a dozen", **fields)
 
     def publish(self, *orders: dict[str, Any]) -> set[str]:
-        """Has the producer send orders under the experiment's correlation id; returns their order ids."""
-        event = {"orders": orders, "correlation_id": self.experiment.id}
-        answer = self.experiment.client("lambda").invoke(
-            FunctionName=self.experiment.outputs["functions"]["producer"]["name"], Payload=json.dumps(event)
-        )
-        assert "FunctionError" not in answer, answer["Payload"].read().decode()
+        """Has the producer send orders; returns their order ids."""
+        self.submit(orders=orders)
         self.experiment.note(f"sent {len(orders)} orders")
         return {order["order_id"] for order in orders}
 
@@ -86,9 +75,6 @@ class Buffer:
     def failed(self) -> list[dict[str, Any]]:
         return self.experiment.lines("warehouse", "failed")
 
-    def injected(self, mode: str) -> list[dict[str, Any]]:
-        return [line for line in self.experiment.lines("warehouse", "fault injected") if line["mode"] == mode]
-
     def left(self) -> int:
         return self.experiment.messages_in(self.queue_url)
 
@@ -96,7 +82,7 @@ class Buffer:
         return self.experiment.messages_in(self.dlq_url)
 
     def waits_until_left(self, count: int, within: float = SOON) -> None:
-        self.experiment.wait_until(f"{count} orders in the queue", lambda: self.left() == count, within)
+        self.waits_for_messages("orders in the queue", self.queue_url, count, within)
 
     def waits_until_processed(self, orders: set[str], times: int = 1, within: float = SOON) -> None:
         def done() -> bool:
@@ -106,29 +92,24 @@ class Buffer:
         self.experiment.wait_until(f"{len(orders)} orders processed {times} times", done, within)
 
     def waits_for_dead_letters(self, count: int) -> None:
-        self.experiment.wait_until(f"{count} orders in the DLQ", lambda: self.dead_letters() == count, DEAD_LETTERED)
+        self.waits_for_messages("orders in the DLQ", self.dlq_url, count, DEAD_LETTERED)
 
     def waits_for_alarm(self, alarm: str, state: str, within: float = SOON) -> None:
-        name = self.consumer["alarms"][alarm]
-        self.experiment.wait_until(f"alarm {name} is {state}", lambda: self.experiment.alarm(name) == state, within)
+        self.waits_for_state(self.consumer["alarms"][alarm], state, within)
 
     def firing(self) -> list[str]:
-        return [name for name in self.consumer["alarms"].values() if self.experiment.alarm(name) == "ALARM"]
+        return self.in_alarm(self.consumer["alarms"].values())
 
     def fault(self, mode: str, **rule: Any) -> AbstractContextManager[None]:
-        return faults.fault(self.deployment, function="warehouse", mode=mode, **rule)
+        return self.inject("warehouse", mode, **rule)
 
     def slow_downstream(self, seconds: float) -> AbstractContextManager[None]:
         return self.fault("latency", seconds=seconds, at="dynamodb.PutItem")
 
     def backoff(self, base_seconds: int | None) -> AbstractContextManager[None]:
         """The consumer with another backoff; None is without one."""
-        variables = {"BACKOFF_BASE_SECONDS": None if base_seconds is None else str(base_seconds)}
-        function = self.consumer["function"]
-        return faults.function_changed(self.deployment, function, Environment={"Variables": variables})
-
-    def visibility_timeout(self, seconds: int) -> AbstractContextManager[None]:
-        return faults.visibility_timeout(self.deployment, self.queue_url, seconds)
+        seconds = None if base_seconds is None else str(base_seconds)
+        return self.environment_changed("warehouse", BACKOFF_BASE_SECONDS=seconds)
 
 
 @pytest.fixture
@@ -172,7 +153,7 @@ def test_a_burst_waits_and_the_downstream_sees_two_at_a_time(buffer: Buffer, exp
         return sent.done() and depths[-1] == 0
 
     # and time enough for a batch on a machine that is busy with something else
-    unhurried = faults.function_changed(buffer.deployment, buffer.consumer["function"], Timeout=10)
+    unhurried = buffer.function_changed("warehouse", Timeout=10)
     with unhurried, buffer.visibility_timeout(60), buffer.slow_downstream(0.03), ThreadPoolExecutor(1) as thread:
         # when 500 orders are sent at once
         began = experiment.elapsed
@@ -308,7 +289,9 @@ def test_an_exception_voids_the_report(buffer: Buffer, experiment: Experiment) -
         with buffer.fault("fail_after_commit"):
             # when the consumer takes the batch
             orders = buffer.publish_as_one_batch(*(buffer.order(number) for number in range(1, 11)))
-            experiment.wait_until("the handler has raised", lambda: buffer.injected("fail_after_commit"), SOON)
+            experiment.wait_until(
+                "the handler has raised", lambda: buffer.injected("warehouse", "fail_after_commit"), SOON
+            )
 
         # then every order is processed in the end, and the finished ones ran again
         buffer.waits_until_processed({bad}, within=DEAD_LETTERED)
@@ -329,9 +312,11 @@ def test_a_timeout_voids_the_report(buffer: Buffer, experiment: Experiment) -> N
         # when the consumer takes the batch, then every order is processed in the end
         orders = buffer.publish_as_one_batch(*(buffer.order(number) for number in range(1, 11)))
         buffer.waits_until_processed(orders, within=DEAD_LETTERED)
-        experiment.wait_until("the first invocation has timed out", lambda: buffer.injected("timeout"), SOON)
+        experiment.wait_until(
+            "the first invocation has timed out", lambda: buffer.injected("warehouse", "timeout"), SOON
+        )
     buffer.waits_until_left(0)
-    assert len(buffer.injected("timeout")) == 1
+    assert len(buffer.injected("warehouse", "timeout")) == 1
 
     # and what was finished before it hung ran again
     runs = Counter((line["order_id"], line["receive_count"]) for line in buffer.outcomes())
@@ -349,8 +334,8 @@ def test_a_short_visibility_timeout_puts_two_invocations_to_work_on_one_message(
     """Creating or updating the mapping refuses it; lowered on the queue afterwards, nothing notices: another invocation
     gets the message while the first is still at work on it. With six times the function's timeout it does not."""
     # given a visibility timeout of 1 s, lowered after the mapping was made, and an order that takes 10 s
-    client, function, timeout = experiment.client("lambda"), buffer.consumer["function"], 20
-    with faults.function_changed(buffer.deployment, function, Timeout=timeout):
+    client, timeout = experiment.client("lambda"), 20
+    with buffer.function_changed("warehouse", Timeout=timeout):
         with buffer.visibility_timeout(1), buffer.slow_downstream(10):
             with pytest.raises(client.exceptions.InvalidParameterValueException):
                 client.update_event_source_mapping(UUID=buffer.consumer["mapping_id"], BatchSize=10)
@@ -476,7 +461,7 @@ def test_a_redrive_processes_every_dead_letter_in_order(buffer: Buffer, experime
 
     # when the cause is fixed and the dead-letter queue redriven
     with faults.paused(buffer.deployment, buffer.consumer["mapping_id"]):
-        moved = faults.redrive(buffer.deployment, experiment.outputs["queues"]["orders"]["dlq_arn"])
+        moved = faults.redrive(buffer.deployment, buffer.contract.queues["orders"].dlq_arn)
         buffer.waits_until_left(3)
     redriven = experiment.elapsed
 

@@ -11,6 +11,7 @@ import pytest
 
 from lab import faults
 from lab.experiment import ALARM_CLEARS, SOON, Experiment
+from lab.workload import Workload
 
 VARIABLES = {"max_object_bytes": "65536"}
 ATTEMPTS = 3  # of an event on which the function fails: the first, and two retries (ASY-1)
@@ -18,15 +19,12 @@ BACKED_OFF = 63 + SOON  # seconds until an event has been throttled six times, a
 RETRIED = 6 + SOON  # seconds until the last retry has run, which waits 6 s on the local target, and 3 minutes on AWS
 
 
-class Uploads:
+class Uploads(Workload):
     """The pattern as an experiment handles it: objects in, and where they ended."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.deployment = experiment.deployment
+        super().__init__(experiment, "ingest", "worker")
         self.out: dict[str, Any] = experiment.outputs["uploads"]
-        functions = experiment.outputs["functions"]
-        experiment.follow(**{name: functions[name]["log_group"] for name in ("ingest", "worker")})
 
     def key(self, name: str) -> str:
         return f"{self.out['prefix']}{self.experiment.id}/{name}"
@@ -37,8 +35,7 @@ class Uploads:
     def send(self, bodies: dict[str, Any], correlation_id: str = "") -> dict[str, str]:
         """Has the uploader put objects, whose content is given by name; returns their versions by key."""
         objects = [{"key": self.key(name), "body": body} for name, body in bodies.items()]
-        event = {"objects": objects, "correlation_id": correlation_id or self.experiment.id}
-        receipts = self.invoke("uploader", event)["published"]
+        receipts = self.submit(correlation_id, objects=objects)["published"]
         self.experiment.note(f"uploaded {', '.join(bodies)}" if len(bodies) < 10 else f"uploaded {len(bodies)} objects")
         return {receipt["key"]: receipt["version_id"] for receipt in receipts}
 
@@ -49,17 +46,9 @@ class Uploads:
 
     def replay(self) -> str:
         """What `make replay` does; returns its summary."""
-        answer = self.invoke(self.experiment.outputs["operations"]["replay"], {})
+        answer = self.operate("replay")
         assert answer["problems"] == []
-        self.experiment.note(answer["summary"])
         return str(answer["summary"])
-
-    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        name = self.experiment.outputs["functions"][function]["name"]
-        answer = self.experiment.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-        payload: dict[str, Any] = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, payload
-        return payload
 
     def deliver(self, key: str, version_id: str, sequencer: str) -> None:
         """Delivers an event as S3 does: to ingest, asynchronously."""
@@ -71,22 +60,9 @@ class Uploads:
             FunctionName=self.out["ingest"], InvocationType="Event", Payload=json.dumps(event)
         )
 
-    def manifest(self) -> dict[str, dict[str, str]]:
+    def manifest(self) -> dict[str, dict[str, Any]]:
         """The manifest's entries of this experiment, by key."""
-        scan = self.experiment.client("dynamodb").get_paginator("scan")
-        pages = scan.paginate(
-            TableName=self.out["manifest"],
-            ConsistentRead=True,
-            FilterExpression="begins_with(#key, :mine)",
-            ExpressionAttributeNames={"#key": "key"},
-            ExpressionAttributeValues={":mine": {"S": self.key("")}},
-        )
-        entries = [
-            {name: next(iter(value.values())) for name, value in item.items()}
-            for page in pages
-            for item in page["Items"]
-        ]
-        return {entry["key"]: entry for entry in entries}
+        return {entry["key"]: entry for entry in self.items(self.out["manifest"], "key", self.key(""))}
 
     def status(self) -> dict[str, str]:
         """What the manifest says of each key."""
@@ -132,19 +108,17 @@ class Uploads:
         )
 
     def waits_for_failed_events(self, count: int) -> None:
-        self.experiment.wait_until(f"{count} records of failed events", lambda: self.failed_events() == count, RETRIED)
+        self.waits_for_messages("records of failed events", self.out["failed_queue_url"], count, RETRIED)
 
     def waits_for_alarm(self, name: str, state: str, within: float = SOON) -> None:
-        alarm = self.out["alarms"][name]
-        self.experiment.wait_until(f"alarm {name} is {state}", lambda: self.experiment.alarm(alarm) == state, within)
+        self.waits_for_state(self.out["alarms"][name], state, within)
 
     def failed_events(self) -> int:
         return self.experiment.messages_in(self.out["failed_queue_url"])
 
     def broken(self, service: str, operation: str, error: str, **rule: Any) -> AbstractContextManager[None]:
         """A service that ingest needs answers with an error, for all objects or `when` the rule says."""
-        call = {"service": service, "operation": operation, "error": error}
-        return faults.fault(self.deployment, function="ingest", mode="dependency", **call, **rule)
+        return self.inject("ingest", "dependency", service=service, operation=operation, error=error, **rule)
 
 
 def invoice(number: int = 1) -> dict[str, Any]:
@@ -336,10 +310,9 @@ def test_a_work_item_that_is_sent_twice_is_booked_once(uploads: Uploads, experim
     """The retry cannot know that the work item was sent, and sends it again; the worker books it once."""
     # given the process dies right before it notes that the work item is sent, with the worker not looking yet
     with faults.paused(uploads.deployment, uploads.out["worker_mapping"]):
-        crash = {"function": "ingest", "mode": "crash", "at": "dynamodb.UpdateItem"}
-        with faults.fault(uploads.deployment, **crash):
+        with uploads.inject("ingest", "crash", at="dynamodb.UpdateItem"):
             uploads.send({"a.json": invoice()})
-            experiment.wait_until("the process died", lambda: uploads.ingested("fault injected"), SOON)
+            experiment.wait_until("the process died", lambda: uploads.injected("ingest"), SOON)
 
         # when the event is tried again, then there are two work items (three, if that attempt still died)
         queued = {uploads.key("a.json"): "queued"}
@@ -360,10 +333,9 @@ def test_while_the_function_is_throttled_events_wait(uploads: Uploads, experimen
     alarm for throttles fires."""
     # given ingest may run once at a time, and is busy: it has noted an object, and is slow to send its work item
     waiting = ["b.json", "c.json", "d.json"]
-    slow = {"mode": "latency", "seconds": 4, "at": "sqs.SendMessage", "when": about("slow.json")}
     with (
         faults.throttled(uploads.deployment, uploads.out["ingest"], concurrency=1),
-        faults.fault(uploads.deployment, function="ingest", **slow),
+        uploads.inject("ingest", "latency", about("slow.json"), seconds=4, at="sqs.SendMessage"),
     ):
         uploads.send({"slow.json": invoice()})
         noted = {uploads.key("slow.json"): "received"}
@@ -462,7 +434,7 @@ def test_when_the_queue_denies_the_function_no_object_is_lost(uploads: Uploads, 
 GOOD, CORRUPT, DOOMED = 183, 12, 5
 CALLS = 2  # of a service, before ingest gives up on it
 # Each acts before anything is sent: what fails after that is the experiment with two work items.
-RANDOM_FAULTS = [
+RANDOM_FAULTS: list[dict[str, Any]] = [
     {"mode": "exception", "probability": 0.03},
     {"mode": "dependency", "service": "sqs", "operation": "SendMessage", "error": "server_error", "probability": 0.05},
     {"mode": "crash", "at": "sqs.SendMessage", "probability": 0.02},
@@ -478,16 +450,12 @@ def test_every_object_ends_in_exactly_one_place(uploads: Uploads, experiment: Ex
     bodies |= {f"corrupt-{number}.json": "no invoice" for number in range(CORRUPT)}
     bodies |= {f"doomed-{number}.json": invoice(number + 1) for number in range(DOOMED)}
     rules = [{"mode": "exception", "when": about("doomed-")}, *RANDOM_FAULTS]
-    faults.store(uploads.deployment, [{"function": "ingest", **rule} for rule in rules])
-
-    # when all are uploaded at once
-    began = experiment.elapsed
-    try:
+    with faults.inject(uploads.deployment, *({"function": "ingest", **rule} for rule in rules)):
+        # when all are uploaded at once
+        began = experiment.elapsed
         sent = uploads.send(bodies, correlation_id=f"{experiment.id}-bulk").keys()
         experiment.wait_until("every object has ended somewhere", lambda: ended(uploads) == len(sent), 2 * RETRIED)
-    finally:
-        faults.heal(uploads.deployment)
-    seconds = experiment.elapsed - began
+        seconds = experiment.elapsed - began
 
     # then each is in one place
     records = [json.loads(message["Body"]) for message in experiment.take(uploads.out["failed_queue_url"])]
@@ -505,7 +473,7 @@ def test_every_object_ends_in_exactly_one_place(uploads: Uploads, experiment: Ex
     )
     assert uploads.keys(*(name for name in bodies if "doomed" in name)) <= set(lost)
     assert experiment.messages_in(uploads.out["work_dlq_url"]) == 0
-    injected = Counter(line["mode"] for line in uploads.ingested("fault injected"))
+    injected = Counter(line["mode"] for line in uploads.injected("ingest"))
     assert injected.keys() >= {"exception", "dependency"}, "no random fault acted"
     failed = injected["exception"] + injected["crash"] + injected["dependency"] // CALLS
     experiment.observe(

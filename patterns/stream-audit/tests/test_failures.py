@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer
 
 from lab import faults
 from lab.experiment import ALARM_CLEARS, SOON, Experiment
+from lab.workload import Workload
 
 VARIABLES = {
     "maximum_iterator_age": "10",  # seconds, longer than a cold start; the default is 300
@@ -23,19 +23,13 @@ DISCARDED = 60.0  # seconds: all retries of a record that is split off its batch
 PERMANENT = "handlers.outcomes.PermanentError"
 
 
-class Audit:
+class Audit(Workload):
     """The pattern as an experiment handles it: changes in, audit entries out."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
-        self.deployment = experiment.deployment
+        super().__init__(experiment, "auditor")
         self.out: dict[str, Any] = experiment.outputs["audit"]
-        self.functions: dict[str, Any] = experiment.outputs["functions"]
         self.discarded_queue: str = self.out["discarded_queue_url"]
-        experiment.follow(auditor=self.functions["auditor"]["log_group"])
-
-    def id(self, name: int | str) -> str:
-        return f"{self.experiment.id}-{name}"
 
     def put(self, name: int | str, **fields: Any) -> dict[str, Any]:
         return {"operation": "put", "order": {"order_id": self.id(name), "status": "new", **fields}}
@@ -48,7 +42,7 @@ class Audit:
 
     def change(self, *changes: dict[str, Any]) -> None:
         """Has the writer make the changes, as alice unless they say otherwise."""
-        self.invoke("writer", {"changes": changes, "actor": "alice", "correlation_id": self.experiment.id})
+        self.submit(changes=changes, actor="alice")
         self.experiment.note(f"made {len(changes)} changes")
 
     def change_as_one_batch(self, *changes: dict[str, Any]) -> None:
@@ -56,50 +50,20 @@ class Audit:
         with faults.paused(self.deployment, self.out["mapping_id"]):
             self.change(*changes)
 
-    def operate(self, command: str) -> dict[str, Any]:
-        """What `make replay` and `make verify` do. Of the problems, those of this experiment's orders."""
-        answer = self.invoke(self.experiment.outputs["operations"][command], {})
-        self.experiment.note(f"{command}: {answer['summary']}", problems=len(answer["problems"]))
-        return answer
-
     def problems(self) -> list[str]:
         """What `make verify` says of this experiment's orders, without their prefix."""
         mine = f"{self.experiment.id}-"
         found = self.operate("verify")["problems"]
         return [problem.removeprefix(mine) for problem in found if problem.startswith(mine)]
 
-    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        answer = self.experiment.client("lambda").invoke(
-            FunctionName=self.functions[function]["name"], Payload=json.dumps(event)
-        )
-        payload: dict[str, Any] = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, payload
-        return payload
-
     def entries(self, name: int | str) -> list[dict[str, Any]]:
         """An order's entries in the order of its changes."""
-        answer = self.experiment.client("dynamodb").query(
-            TableName=self.out["audit_table"],
-            ConsistentRead=True,
-            KeyConditionExpression="order_id = :id",
-            ExpressionAttributeValues={":id": {"S": self.id(name)}},
-        )
-        return [plain(item) for item in answer["Items"]]
+        return self.items_of_order(self.out["audit_table"], self.id(name))
 
     def audited(self) -> Counter[str]:
         """How many entries each of this experiment's orders has."""
-        pages = (
-            self.experiment.client("dynamodb")
-            .get_paginator("scan")
-            .paginate(
-                TableName=self.out["audit_table"],
-                ConsistentRead=True,
-                FilterExpression="begins_with(order_id, :mine)",
-                ExpressionAttributeValues={":mine": {"S": self.experiment.id}},
-            )
-        )
-        found = [plain(item)["order_id"] for page in pages for item in page["Items"]]
-        return Counter(order_id.removeprefix(f"{self.experiment.id}-") for order_id in found)
+        found = self.items(self.out["audit_table"], "order_id", self.experiment.id)
+        return Counter(item["order_id"].removeprefix(f"{self.experiment.id}-") for item in found)
 
     def processed(self) -> list[dict[str, Any]]:
         return self.experiment.lines("auditor", "processed")
@@ -145,7 +109,7 @@ class Audit:
         return f"{about} && eventName == '{event_name}'" if event_name else about
 
     def fault(self, mode: str, **rule: Any) -> AbstractContextManager[None]:
-        return faults.fault(self.deployment, function="auditor", mode=mode, **rule)
+        return self.inject("auditor", mode, **rule)
 
     def mapping_changed(self, **settings: Any) -> AbstractContextManager[None]:
         return faults.mapping_changed(self.deployment, self.out["mapping_id"], **settings)
@@ -157,10 +121,6 @@ def audit(experiment: Experiment) -> Iterator[Audit]:
     pattern = Audit(experiment)
     yield pattern
     experiment.drain(pattern.discarded_queue)
-
-
-def plain(item: dict[str, Any]) -> dict[str, Any]:
-    return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
 
 
 def status(image: str) -> str:
@@ -224,7 +184,7 @@ def test_by_default_a_poison_record_blocks_its_shard(audit: Audit, experiment: E
     iterator-age alarm fires."""
     # given a mapping with Lambda's defaults, and a record that no retry can help
     alarm = audit.out["alarms"]["iterator_age"]
-    experiment.wait_until("the alarm is off", lambda: experiment.alarm(alarm) != "ALARM", ALARM_CLEARS)
+    experiment.wait_until("the alarm is off", lambda: not audit.in_alarm([alarm]), ALARM_CLEARS)
     with (
         faults.partial_responses_off(audit.deployment, audit.out["mapping_id"], audit.out["function"]),
         audit.mapping_changed(BisectBatchOnFunctionError=False, MaximumRetryAttempts=-1, MaximumRecordAgeInSeconds=-1),
@@ -237,7 +197,7 @@ def test_by_default_a_poison_record_blocks_its_shard(audit: Audit, experiment: E
         audit.change(audit.put(2), audit.put(3))
 
         # then the alarm fires, and none is audited
-        experiment.wait_until("the alarm fires", lambda: experiment.alarm(alarm) == "ALARM", SOON)
+        audit.waits_for_state(alarm, "ALARM")
         seconds = experiment.elapsed - began
         assert not audit.audited()
         failed = experiment.wait_until("3 attempts", lambda: len(found := audit.failed()) >= 3 and found, SOON)
@@ -263,7 +223,7 @@ def test_the_poison_record_alone_is_discarded_and_recovered(audit: Audit, experi
         audit.change_as_one_batch(*(audit.put(number) for number in range(1, 11)), audit.update(4, "paid"))
 
         # when its retries are used up
-        experiment.wait_until("1 discarded batch", lambda: audit.discarded() == 1, DISCARDED)
+        audit.waits_for_messages("discarded batch", audit.discarded_queue, 1, DISCARDED)
         audit.waits_until_audited(10)
     assert audit.audited() == {str(number): 1 for number in range(1, 11)}
     alone = audit.failed()
@@ -326,9 +286,7 @@ def test_after_a_crash_the_batch_runs_again_without_duplicates(audit: Audit, exp
     with audit.fault("crash", at="dynamodb.TransactWriteItems", when=audit.about(4)):
         # when the auditor takes them
         audit.change_as_one_batch(*(audit.put(number) for number in range(1, 7)))
-        crashed = experiment.wait_until(
-            "the function crashed", lambda: experiment.lines("auditor", "fault injected"), SOON
-        )
+        crashed = experiment.wait_until("the function crashed", lambda: audit.injected("auditor"), SOON)
 
     # then the first three run again, and all six are audited once
     audit.waits_until_audited(6)
@@ -421,12 +379,12 @@ def test_a_malformed_report_is_failure_and_an_empty_one_success(audit: Audit, ex
         for kind, response in (answers | {"swallowed": {"batchItemFailures": []}}).items()
     ]
     rules.append({"function": "auditor", "mode": "exception", "when": audit.about("swallowed")})
-    with audit.mapping_changed(BatchSize=1, MaximumRetryAttempts=1), faults.in_force(audit.deployment, *rules):
+    with audit.mapping_changed(BatchSize=1, MaximumRetryAttempts=1), faults.inject(audit.deployment, *rules):
         # when they are changed
         audit.change(audit.put("swallowed"), *(audit.put(kind) for kind in answers))
         audit.waits_until_audited(len(answers), within=DISCARDED)
         failures = len(FAILURE_RESPONSES)
-        experiment.wait_until("4 discarded batches", lambda: audit.discarded() == failures, DISCARDED)
+        audit.waits_for_messages("discarded batches", audit.discarded_queue, failures, DISCARDED)
 
     # then what was taken for failed ran again, and what was taken for successful did not
     assert audit.runs() == {kind: 2 if kind in FAILURE_RESPONSES else 1 for kind in answers}

@@ -191,7 +191,9 @@ def _around(work: Callable[[], Any], candidates: list[Rule], context: Any, field
 
     def report(rule: Rule, details: dict[str, Any]) -> None:
         request_id = getattr(context, "aws_request_id", None)
-        injected = {"mode": rule.mode, "function": rule.function, "function_request_id": request_id}
+        injected = {
+            "rule_id": rule.id, "mode": rule.mode, "function": rule.function, "function_request_id": request_id
+        }  # fmt: skip
         place = {"place": rule.at} if rule.at else {}
         _log("WARNING", "fault injected", **injected, **fields, **place, **details)
 

@@ -8,6 +8,7 @@ The document is JSON, `{"rules": [rule, ...]}`, in a standard SSM parameter. A r
                    JSON, or else the event; the rule acts where it is true
     probability    optional, 0 to 1: how often it acts where it could
     receive_count  optional, from 1: acts only on an SQS record with this ApproximateReceiveCount
+    id             optional, given by the lab: the function's log says with it which rule acted
 
 and the parameters of its mode:
 
@@ -84,6 +85,7 @@ class Rule:
     operation: str | None = None
     at: str | None = None
     response: Any = None
+    id: str | None = None
 
     @property
     def call(self) -> tuple[str, str | None] | None:
@@ -148,7 +150,7 @@ def _rule(raw: Any, where: str) -> Rule:
     if mode not in MODES:
         raise InvalidRule(f"{where}.mode: {mode!r} is not one of {', '.join(MODES)}")
     required, optional = ("function", "mode", *_REQUIRED[mode]), _OPTIONAL.get(mode, ())
-    known = (*required, *optional, "when", "probability", "receive_count")
+    known = (*required, *optional, "when", "probability", "receive_count", "id")
     for name in raw:
         if name not in known:
             raise InvalidRule(f"{where}.{name}: not a field of mode {mode}, which has {', '.join(known)}")
@@ -204,4 +206,5 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "dependency.error": (lambda value: value in DEPENDENCY_ERRORS, f"one of {', '.join(DEPENDENCY_ERRORS)}"),
     "response": (lambda value: True, "JSON"),
+    "id": (_is_text, "a text"),
 }

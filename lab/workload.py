@@ -1,0 +1,117 @@
+"""What the experiments of all patterns have in common: sending, reading what became of it, breaking, and waiting."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from lab import faults
+from lab.experiment import SOON, Experiment
+
+
+class Workload:
+    """A pattern as an experiment handles it. Each pattern adds the words of its own.
+
+    Functions and queues are called by their short names in the pattern's contract. The timeline of the experiment
+    shows what `functions` log (by default all of them).
+    """
+
+    def __init__(self, experiment: Experiment, *functions: str) -> None:
+        self.experiment = experiment
+        self.deployment = experiment.deployment
+        self.contract = experiment.deployment.contract
+        groups = {name: function.log_group for name, function in self.contract.functions.items()}
+        experiment.follow(**{name: groups[name] for name in functions or groups})
+
+    def id(self, name: int | str) -> str:
+        """The id of something of this experiment's, which no other experiment has."""
+        return f"{self.experiment.id}-{name}"
+
+    def ids(self, *names: int | str) -> set[str]:
+        return {self.id(name) for name in names}
+
+    def one_of(self, orders: Iterable[str]) -> str:
+        """A rule's condition: the order is one of these."""
+        return f"contains(`{json.dumps(sorted(orders))}`, order_id)"
+
+    def submit(self, correlation_id: str = "", **event: Any) -> dict[str, Any]:
+        """Invokes the pattern's entry, by default under the experiment's correlation id; returns its answer."""
+        sent = {**event, "correlation_id": correlation_id or self.experiment.id}
+        return dict(self.deployment.invoke(self.contract.entry, sent))
+
+    def operate(self, operation: str) -> dict[str, Any]:
+        """What `make replay` and `make verify` do; returns their answer."""
+        answer = dict(self.deployment.invoke(self.contract.operations[operation]))
+        self.experiment.note(f"{operation}: {answer['summary']}", problems=len(answer["problems"]))
+        return answer
+
+    def injected(self, function: str, mode: str = "") -> list[dict[str, Any]]:
+        """The log lines of faults that acted in a function, oldest first."""
+        lines = self.experiment.lines(function, "fault injected")
+        return [line for line in lines if mode in ("", line["mode"])]
+
+    def items(self, table: str, key: str, prefix: str) -> list[dict[str, Any]]:
+        """The items of a DynamoDB table whose attribute `key` begins with a prefix."""
+        pages = (
+            self.experiment.client("dynamodb")
+            .get_paginator("scan")
+            .paginate(
+                TableName=table,
+                ConsistentRead=True,
+                FilterExpression="begins_with(#key, :prefix)",
+                ExpressionAttributeNames={"#key": key},
+                ExpressionAttributeValues={":prefix": {"S": prefix}},
+            )
+        )
+        return [plain(item) for page in pages for item in page["Items"]]
+
+    def items_of_order(self, table: str, order_id: str) -> list[dict[str, Any]]:
+        """The items of a DynamoDB table with this partition key, in the order of their sort key."""
+        answer = self.experiment.client("dynamodb").query(
+            TableName=table,
+            KeyConditionExpression="order_id = :id",
+            ExpressionAttributeValues={":id": {"S": order_id}},
+            ConsistentRead=True,
+        )
+        return [plain(item) for item in answer["Items"]]
+
+    def inject(self, function: str, mode: str, when: str = "", **rule: Any) -> AbstractContextManager[None]:
+        """A fault rule in force for the length of a block, in which it has to act."""
+        condition = {"when": when} if when else {}
+        return faults.inject(self.deployment, {"function": function, "mode": mode, **condition, **rule})
+
+    def function_changed(self, function: str, **configuration: Any) -> AbstractContextManager[None]:
+        """A function with another configuration for the length of a block."""
+        return faults.function_changed(self.deployment, self.contract.functions[function].name, **configuration)
+
+    def environment_changed(self, function: str, **variables: str | None) -> AbstractContextManager[None]:
+        """A function with other environment variables, without those that are None, for the length of a block."""
+        return self.function_changed(function, Environment={"Variables": variables})
+
+    @contextmanager
+    def visibility_timeout(self, seconds: int, *queues: str) -> Iterator[None]:
+        """Queues (by default all that consumers read) with another visibility timeout for the length of a block."""
+        with ExitStack() as changed:
+            for queue in queues or self.contract.queues:
+                url = self.contract.queues[queue].url
+                changed.enter_context(faults.visibility_timeout(self.deployment, url, seconds))
+            yield
+
+    def waits_for_messages(self, what: str, queue_url: str, count: int, within: float = SOON) -> None:
+        """Waits until a queue holds so many messages; `what` says of what and where, for the timeline."""
+        self.experiment.wait_until(f"{count} {what}", lambda: self.experiment.messages_in(queue_url) == count, within)
+
+    def waits_for_state(self, alarm: str, state: str, within: float = SOON) -> None:
+        """Waits until an alarm, by its full name, is OK or in ALARM."""
+        self.experiment.wait_until(f"alarm {alarm} is {state}", lambda: self.experiment.alarm(alarm) == state, within)
+
+    def in_alarm(self, alarms: Iterable[str]) -> list[str]:
+        """Those of these alarms, by their full names, that fire."""
+        return [alarm for alarm in alarms if self.experiment.alarm(alarm) == "ALARM"]
+
+
+def plain(item: dict[str, Any]) -> dict[str, Any]:
+    """An item of DynamoDB without the types of its attributes."""
+    return {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
