@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from rich.table import Table
 
-from lab import packages, paths, targets, testing
+from lab import evidence, packages, paths, targets, testing
 from lab.bench import local_target
 from lab.bench.measurement import Measurement, timed
 from lab.console import console, step
@@ -143,8 +143,5 @@ def experiments(pattern: str, target: targets.Target) -> Iterator[Measurement]:
     with timed() as whole:
         testing.run_tests(pattern, target)
     yield Measurement("test of the pattern, with its deployment", whole(), promised=300)
-    for file in sorted((paths.EVIDENCE / pattern).glob("*.json")):
-        evidence = json.loads(file.read_text())
-        yield Measurement(
-            f"  {evidence['experiment'].removeprefix('test_')}: {evidence['outcome']}", evidence["seconds"]
-        )
+    for name, found in evidence.in_folder(paths.EVIDENCE / pattern).items():
+        yield Measurement(f"  {name.removeprefix('test_')}: {found.outcome}", found.seconds)
