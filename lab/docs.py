@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import hcl2
-
-from lab import asl, contract, paths, targets
+from lab import asl, contract, hcl, paths, targets
 from lab.deployment import patterns
 from lab.experiment import claim
 
@@ -129,13 +127,13 @@ def last_evidence(pattern: str, experiment: str) -> dict[str, Any] | None:
 def interface(folder: Path) -> str:
     """A module's inputs and outputs as tables, without that of which it has none."""
     rows = []
-    for name, variable in _blocks(folder / "variables.tf", "variable"):
-        default = f"`{json.dumps(_unquoted(variable['default']))}`" if "default" in variable else "required"
+    for name, variable in hcl.blocks(folder / "variables.tf", "variable"):
+        default = f"`{json.dumps(variable['default'])}`" if "default" in variable else "required"
         rows.append(f"| `{name}` | `{_type(variable['type'])}` | {default} | {_text(variable['description'])} |")
     if rows:
         rows = ["| Input | Type | Default | Description |", "|---|---|---|---|", *rows, ""]
     outputs = [
-        f"| `{name}` | {_text(output['description'])} |" for name, output in _blocks(folder / "outputs.tf", "output")
+        f"| `{name}` | {_text(output['description'])} |" for name, output in hcl.blocks(folder / "outputs.tf", "output")
     ]
     if outputs:
         rows += ["| Output | Description |", "|---|---|", *outputs]
@@ -155,24 +153,9 @@ def _where(evidence: dict[str, Any]) -> str:
     return f"{evidence['target']['version']}, {evidence['date'][:10]}"
 
 
-def _blocks(file: Path, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for block in hcl2.loads(file.read_text()).get(kind, []):
-        for name, content in block.items():
-            yield name.strip('"'), content
-
-
 def _type(value: str) -> str:
     return re.sub(r"\s+", " ", value.removeprefix("${").removesuffix("}")).replace("|", "\\|")
 
 
 def _text(value: str) -> str:
-    return " ".join(value.strip('"').split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _unquoted(value: Any) -> Any:
-    """A literal without the quotes that hcl2 leaves on strings."""
-    if isinstance(value, list):
-        return [_unquoted(item) for item in value]
-    if isinstance(value, dict):
-        return {_unquoted(key): _unquoted(item) for key, item in value.items()}
-    return value.removeprefix('"').removesuffix('"') if isinstance(value, str) else value
+    return " ".join(value.split()).replace("|", "\\|").replace("<", "&lt;")

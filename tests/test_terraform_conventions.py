@@ -6,8 +6,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
+
+from lab import hcl
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("main.tf", "variables.tf", "outputs.tf", "versions.tf")
@@ -42,28 +43,10 @@ each_module = pytest.mark.parametrize("folder", MODULES, ids=name_of)
 each_pattern = pytest.mark.parametrize("folder", PATTERNS, ids=name_of)
 
 
-def unquote(value: Any) -> Any:
-    """python-hcl2 keeps the quotes of labels and strings: drop them, all the way down."""
-    match value:
-        case str():
-            return value.removeprefix('"').removesuffix('"')
-        case list():
-            return [unquote(item) for item in value]
-        case dict():
-            return {unquote(key): unquote(item) for key, item in value.items() if not key.startswith("__")}
-        case _:
-            return value
-
-
 def blocks(folder: Path, kind: str, file: str = "*.tf") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Label and body of each block of a kind; resources and data sources are labelled `type.name`."""
+    """Label and body of each block of a kind in the folder's files."""
     for path in sorted(folder.glob(file)):
-        for block in unquote(hcl2.loads(path.read_text())).get(kind, []):
-            for label, body in block.items():
-                if kind in ("resource", "data"):
-                    yield from ((f"{label}.{name}", inner) for name, inner in body.items())
-                else:
-                    yield label, body
+        yield from hcl.blocks(path, kind)
 
 
 def unexplained_wildcards(source: str) -> list[int]:
@@ -147,7 +130,7 @@ def test_outputs_are_described_in_their_file(folder: Path) -> None:
 
 @each_folder
 def test_versions_are_required(folder: Path) -> None:
-    settings = [block for block in unquote(hcl2.loads((folder / "versions.tf").read_text())).get("terraform", [])]
+    settings = hcl.load(folder / "versions.tf").get("terraform", [])
     assert any(block.get("required_version") for block in settings)
     providers = [provider for block in settings for provider in block.get("required_providers", [])]
     assert providers, f"{name_of(folder)}/versions.tf has no required_providers"
