@@ -1,5 +1,5 @@
-"""The generated parts of the READMEs: failure tables and others from experiments and their evidence, drawings of
-state machines, modules' interfaces."""
+"""What `make docs` writes: the committed evidence of experiments, and the generated parts of the READMEs, which are
+failure tables and others from that evidence, drawings of state machines, modules' interfaces and known gaps."""
 
 import importlib.util
 import json
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lab import asl, contract, hcl, paths, targets
+from lab import asl, contract, evidence, hcl, paths, targets
 from lab.deployment import patterns
+from lab.evidence import KNOWN_GAP, PASSED, Evidence
 from lab.experiment import claim
 
 FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
@@ -24,7 +25,9 @@ Markers = tuple[str, str]
 
 
 def write() -> Iterator[Path]:
-    """Writes every generated part; yields the files that changed."""
+    """Commits new evidence to its files and writes every generated part; yields the files that changed."""
+    for pattern in patterns():
+        yield from publish(pattern)
     for file, contents in parts().items():
         before = after = file.read_text()
         for markers, content in contents.items():
@@ -39,11 +42,9 @@ def parts() -> dict[Path, dict[Markers, str]]:
     wanted: dict[Path, dict[Markers, str]] = {}
     for name in patterns():
         file = paths.PATTERNS / name / "README.md"
-        text = file.read_text()
         wanted[file] = {FAILURES: failures(name)}
-        for begin, experiment in TABLE.findall(text):
-            markers = begin, begin.replace("BEGIN", "END")
-            wanted[file][markers] = table(name, experiment) or within(text, markers)
+        for begin, experiment in TABLE.findall(file.read_text()):
+            wanted[file][begin, begin.replace("BEGIN", "END")] = table(name, experiment)
     for file in sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json")):
         wanted[file.parents[1] / "README.md"][STATES] = asl.drawing(asl.definition(file))
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
@@ -81,47 +82,73 @@ def mark(function: Callable[..., Any], name: str) -> Any:
     return next((mark for mark in getattr(function, "pytestmark", []) if mark.name == name), None)
 
 
+def evidence_folder(pattern: str) -> Path:
+    """Where the committed evidence of a pattern's experiments is."""
+    return paths.PATTERNS / pattern / "evidence"
+
+
+def publish(pattern: str) -> Iterator[Path]:
+    """Writes what experiments showed here since their evidence was committed; yields the files that changed.
+
+    Taken is the last run on the local target, if it passed or met a known gap; the evidence of experiments that are
+    no more is removed.
+    """
+    folder, names = evidence_folder(pattern), {function.__name__ for function in experiments(pattern)}
+    committed = evidence.in_folder(folder)
+    for name, found in evidence.in_folder(paths.EVIDENCE / pattern).items():
+        fit = found.target.name == "local" and found.outcome in (PASSED, KNOWN_GAP)
+        if name in names and fit and (name not in committed or committed[name].date < found.date):
+            yield found.for_the_repository().save(folder)
+    for name in committed.keys() - names:
+        (folder / f"{name}.json").unlink()
+        yield folder / f"{name}.json"
+
+
 def failures(pattern: str) -> str:
-    """A README's table of failures: one row per experiment, what it showed taken from its last evidence."""
-    rows = ["| Failure | What happens | Rests on | Experiment | Observed |", "|---|---|---|---|---|"]
+    """A README's table of failures: on what and when they were observed, and a row for each experiment."""
+    found = evidence.in_folder(evidence_folder(pattern))
+    rows = [where(list(found.values())), "", "| Failure | What happens | Observed |", "|---|---|---|"]
     for function in experiments(pattern):
-        experiment = mark(function, "experiment")
+        experiment, name = mark(function, "experiment"), function.__name__
         semantics = ", ".join(f"[{id}](../../docs/semantics.md#{id.lower()})" for id in experiment.args)
-        name = function.__name__
+        line = function.__code__.co_firstlineno  # of its decorators, which say what fails
+        seen = observed(found[name], mark(function, "gap")) if name in found else NOT_RUN
         rows.append(
-            f"| {experiment.kwargs['failure']} | {claim(function)} | {semantics} "
-            f"| [`{name.removeprefix('test_')}`](tests/test_failures.py) | {observed(pattern, name)} |"
+            f"| [{experiment.kwargs['failure']}](tests/test_failures.py#L{line}) | {claim(function)} "
+            f"| {seen} ({semantics}) |"
         )
     return "\n".join(rows)
 
 
-def observed(pattern: str, experiment: str) -> str:
-    """What the last run of an experiment showed, with target and date; what the README says if it did not run here."""
-    evidence = last_evidence(pattern, experiment)
-    if evidence is None:
-        row = rf"^.*\[`{experiment.removeprefix('test_')}`\]\(tests/test_failures\.py\) \| (.*) \|$"
-        said = re.search(row, (paths.PATTERNS / pattern / "README.md").read_text(), re.MULTILINE)
-        return said[1] if said else NOT_RUN
-    if evidence["outcome"] == "known gap":
-        return f"cannot be shown ({_where(evidence)}): [known gap](../../docs/gaps.md)"
-    return f"{evidence['observed'] if evidence['outcome'] == 'passed' else evidence['outcome']} ({_where(evidence)})"
+def observed(found: Evidence, gap: Any) -> str:
+    """What an experiment showed, linked to its evidence; if the target cannot show it, with the gap of its mark."""
+    file = f"evidence/{found.experiment}.json"
+    if found.outcome == KNOWN_GAP:
+        return f"[cannot be shown]({file}): [known gap](../../docs/gaps.md#{gap.args[0]})"
+    return f"[{found.observed}]({file})"
+
+
+def where(found: list[Evidence]) -> str:
+    """A sentence that says on what, when, and with which code evidence was found."""
+    if not found:
+        return f"Observed: {NOT_RUN}."
+    found = sorted(found, key=lambda each: each.date)
+    versions = " and ".join(dict.fromkeys(each.target.version for each in found))
+    commits = ", ".join(dict.fromkeys(f"`{each.commit.id}`{' with changes' * each.commit.changed}" for each in found))
+    first, last = found[0].date[:10], found[-1].date[:10]
+    when = f"on {first}" if first == last else f"between {first} and {last}"
+    return f"Observed on {versions} {when}, at commit {commits}."
 
 
 def table(pattern: str, experiment: str) -> str:
-    """The table that the last run of an experiment observed, with target and date; "" if it did not pass here."""
-    evidence = last_evidence(pattern, experiment) or {}
-    rows = evidence.get("table")
-    if not rows or evidence["outcome"] != "passed":
-        return ""
-    lines = [f"| {' | '.join(cells)} |" for cells in [rows[0], *(map(str, row.values()) for row in rows)]]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:], "", f"({_where(evidence)})"])
-
-
-def last_evidence(pattern: str, experiment: str) -> dict[str, Any] | None:
-    """What an experiment's last run left, as `Experiment.save` writes it; None if it did not run here."""
-    file = paths.EVIDENCE / pattern / f"{experiment}.json"
-    evidence: dict[str, Any] | None = json.loads(file.read_text()) if file.exists() else None
-    return evidence
+    """The table that an experiment observed, with on what and when."""
+    found = evidence.in_folder(evidence_folder(pattern)).get(experiment)
+    if found is None or not found.table:
+        return NOT_RUN
+    cells = [found.table[0], *(map(str, row.values()) for row in found.table)]
+    head, *rows = [f"| {' | '.join(row)} |" for row in cells]
+    seen = f"([evidence](evidence/{experiment}.json): {found.target.version}, {found.date[:10]})"
+    return "\n".join([head, "|---" * len(found.table[0]) + "|", *rows, "", seen])
 
 
 def interface(folder: Path) -> str:
@@ -141,16 +168,24 @@ def interface(folder: Path) -> str:
 
 
 def gaps() -> str:
-    """The table of what the targets are known not to show."""
-    rows = ["| Gap | Target | Semantic | What happens instead | Why |", "|---|---|---|---|---|"]
+    """The tables of what the targets are known not to show: what an experiment expects, and what none meets."""
+    expected = {
+        gap.args[0]: f"[{pattern}](../patterns/{pattern}/tests/test_failures.py#L{function.__code__.co_firstlineno})"
+        for pattern in patterns()
+        for function in experiments(pattern)
+        if (gap := mark(function, "gap"))
+    }
+    columns = ("Gap", "Target", "Semantic", "What happens instead", "Why")
+    met = [f"## Gaps that an experiment expects\n\n| {' | '.join(columns)} | Expected by |", "|---" * 6 + "|"]
+    others = [f"## Gaps that no experiment meets\n\n| {' | '.join(columns)} |", "|---" * 5 + "|"]
     for gap in targets.known_gaps():
         semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})" if gap.semantic else ""
-        rows.append(f"| `{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |")
-    return "\n".join(rows)
-
-
-def _where(evidence: dict[str, Any]) -> str:
-    return f"{evidence['target']['version']}, {evidence['date'][:10]}"
+        row = f'| <a id="{gap.id}"></a>`{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |'
+        if gap.id in expected:
+            met.append(f"{row} {expected[gap.id]} |")
+        else:
+            others.append(row)
+    return "\n".join([*met, "", *others])
 
 
 def _type(value: str) -> str:

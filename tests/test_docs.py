@@ -1,13 +1,14 @@
 """The generated parts of the READMEs say what the code says: experiments, modules and gaps."""
 
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab import docs, paths, targets
+from lab import docs, evidence, paths, targets
 from lab.deployment import patterns
+from lab.evidence import KNOWN_GAP, PASSED, Commit, Event, Evidence, RanOn
 from lab.experiment import claim
 
 SEMANTICS = (paths.ROOT / "docs/semantics.md").read_text()
@@ -27,38 +28,61 @@ def generated(file: Path, markers: docs.Markers) -> str:
     return docs.within(text, markers)
 
 
-def without_observed(table: str) -> list[str]:
-    """A failure table's rows without their last column, which is another after every run."""
-    return [row.rsplit(" | ", 1)[0] for row in table.splitlines()]
+def rows(pattern: str) -> list[list[str]]:
+    """The cells of each row of a failure table: failure, what happens, observed."""
+    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
+    return [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in table.splitlines()[4:]]
 
 
 @pytest.mark.parametrize("pattern", patterns())
 def test_the_failure_table_has_one_row_per_experiment_and_none_besides(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
+    cells = rows(pattern)
 
-    named = re.findall(r"\[`(\w+)`\]\(tests/test_failures\.py\)", table)
+    lines = [int(line) for row in cells for line in re.findall(r"\]\(tests/test_failures\.py#L(\d+)\)$", row[0])]
+    names = [name for row in cells for name in re.findall(r"\]\(evidence/(\w+)\.json\)", row[2])]
 
-    assert named == [function.__name__.removeprefix("test_") for function in docs.experiments(pattern)], "make docs"
+    experiments = docs.experiments(pattern)
+    assert {len(row) for row in cells} == {3}
+    assert lines == [function.__code__.co_firstlineno for function in experiments], "make docs"
+    assert names == [function.__name__ for function in experiments], "make docs"
 
 
 @pytest.mark.parametrize("pattern", patterns())
-def test_the_failure_table_is_up_to_date(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
+def test_a_row_links_to_the_test_that_it_names(pattern: str) -> None:
+    source = (paths.PATTERNS / pattern / "tests/test_failures.py").read_text().splitlines()
 
-    assert without_observed(table) == without_observed(docs.failures(pattern)), "make docs writes it"
+    for function, row in zip(docs.experiments(pattern), rows(pattern), strict=True):
+        [line] = re.findall(r"#L(\d+)", row[0])
+        decorators = source[int(line) - 1 :]
+        assert decorators[0].startswith("@pytest.mark."), row[0]
+        assert next(text for text in decorators if text.startswith("def ")).startswith(f"def {function.__name__}(")
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_every_experiment_has_committed_evidence_and_the_reverse(pattern: str) -> None:
+    found = evidence.in_folder(docs.evidence_folder(pattern))
+
+    assert found.keys() == {function.__name__ for function in docs.experiments(pattern)}, "make test, then make docs"
+    for name, each in found.items():
+        assert (each.experiment, each.pattern, each.target.name) == (name, pattern, "local")
+        assert each.outcome in (PASSED, KNOWN_GAP)
+        assert bool(each.observed) == (each.outcome == PASSED)
+        assert each.timeline
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_committed_evidence_has_no_ids_that_change_for_no_reason(pattern: str) -> None:
+    for file in docs.evidence_folder(pattern).glob("*.json"):
+        text = file.read_text()
+        assert re.findall(r"\bx[0-9a-f]{8}\b|\bt[0-9a-f]{6}-|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-", text) == [], file
 
 
 @pytest.mark.parametrize(
     ("file", "markers"),
-    [
-        (file, markers)
-        for file, contents in docs.parts().items()
-        for markers in contents
-        if markers != docs.FAILURES and not docs.TABLE.match(markers[0])  # these are others after every run
-    ],
+    [(file, markers) for file, contents in docs.parts().items() for markers in contents],
     ids=lambda value: paths.shown(value) if isinstance(value, Path) else "",
 )
-def test_the_other_generated_parts_are_up_to_date(file: Path, markers: docs.Markers) -> None:
+def test_the_generated_parts_are_up_to_date(file: Path, markers: docs.Markers) -> None:
     assert generated(file, markers) == docs.parts()[file][markers], "make docs writes it"
 
 
@@ -67,6 +91,7 @@ def test_writing_changes_what_is_out_of_date_once(tmp_path: Path, monkeypatch: p
     old.write_text("# Gaps\n<!-- BEGIN GAPS -->\nold\n<!-- END GAPS -->\nmore\n")
     new.write_text("<!-- BEGIN GAPS -->\nnew\n<!-- END GAPS -->\n")
     monkeypatch.setattr(docs, "parts", lambda: {old: {docs.GAPS: "new"}, new: {docs.GAPS: "new"}})
+    monkeypatch.setattr(docs, "patterns", lambda: [])
 
     assert list(docs.write()) == [old]
     assert old.read_text() == "# Gaps\n<!-- BEGIN GAPS -->\nnew\n<!-- END GAPS -->\nmore\n"
@@ -107,48 +132,186 @@ def test_a_module_without_outputs_has_no_table_of_them(tmp_path: Path) -> None:
     ]
 
 
-def write_evidence(lab_dir: Path, pattern: str, experiment: str, **fields: object) -> None:
-    """What a run of an experiment on 2026-01-02 left."""
-    file = lab_dir / f"evidence/{pattern}/{experiment}.json"
-    file.parent.mkdir(parents=True)
-    target = {"name": "local", "version": "LocalStack 4.14.0"}
-    file.write_text(json.dumps({"date": "2026-01-02T10:00:00+00:00", "target": target, **fields}))
-
-
-@pytest.mark.parametrize(
-    ("outcome", "text"),
-    [
-        ("passed", "3 receives (LocalStack 4.14.0, 2026-01-02)"),
-        ("failed", "failed (LocalStack 4.14.0, 2026-01-02)"),
-        ("known gap", "cannot be shown (LocalStack 4.14.0, 2026-01-02): [known gap](../../docs/gaps.md)"),
-    ],
+FOUND = Evidence(
+    experiment="test_twice",
+    pattern="saga",
+    id="x1a2b3c4d",
+    failure="It comes twice",
+    claim="It runs once.",
+    semantics=["SQS-10"],
+    outcome=PASSED,
+    observed="3 receives",
+    table=[{"Orders": 6, "Runs": 17}],
+    target=RanOn("local", "LocalStack 4.14.0", "us-east-1"),
+    commit=Commit("cf1f609abc", False),
+    date="2026-01-02T10:00:00+00:00",
+    seconds=1.0,
+    parameters={},
+    timeline=[Event(0.5, "sent x1a2b3c4d-1")],
 )
-def test_the_observed_column_comes_from_evidence(lab_dir: Path, outcome: str, text: str) -> None:
-    write_evidence(lab_dir, "fanout", "test_poison", outcome=outcome, observed="3 receives")
-
-    assert docs.observed("fanout", "test_poison") == text
-    assert docs.observed("fanout", "test_other") == "not run yet"
+TEST_FAILURES = """import pytest
 
 
-@pytest.mark.parametrize(
-    ("outcome", "text"),
-    [
-        ("passed", "| Orders | Runs |\n|---|---|\n| 6 | 17 |\n\n(LocalStack 4.14.0, 2026-01-02)"),
-        ("failed", "what another run showed"),
-    ],
-)
-def test_a_table_comes_from_an_experiment_that_passed(
-    lab_dir: Path, monkeypatch: pytest.MonkeyPatch, outcome: str, text: str
-) -> None:
-    readme = lab_dir / "patterns/saga/README.md"
-    readme.parent.mkdir(parents=True)
-    readme.write_text("<!-- BEGIN TABLE test_twice -->\nwhat another run showed\n<!-- END TABLE test_twice -->\n")
+def test_that_is_no_experiment(): ...
+
+
+@pytest.mark.experiment("SQS-10", "SQS-1", failure="It comes twice")
+def test_twice():
+    \"\"\"It runs
+    once.\"\"\"
+
+
+@pytest.mark.gap("queue-policy")
+@pytest.mark.experiment("SNS-3", failure="It is refused")
+def test_refused():
+    \"\"\"It is lost.\"\"\"
+"""
+
+
+@pytest.fixture
+def saga(lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a pattern with two experiments, which is the only one."""
     monkeypatch.setattr(paths, "PATTERNS", lab_dir / "patterns")
     monkeypatch.setattr(docs, "patterns", lambda: ["saga"])
-    monkeypatch.setattr(docs, "failures", lambda pattern: "")
-    write_evidence(lab_dir, "saga", "test_twice", outcome=outcome, table=[{"Orders": 6, "Runs": 17}])
+    folder = lab_dir / "patterns/saga"
+    (folder / "tests").mkdir(parents=True)
+    (folder / "tests/test_failures.py").write_text(TEST_FAILURES)
+    (folder / "README.md").write_text(
+        "<!-- BEGIN TABLE test_twice -->\n<!-- END TABLE test_twice -->\n"
+        "<!-- BEGIN FAILURES -->\n<!-- END FAILURES -->\n"
+    )
+    return folder
 
-    assert docs.parts()[readme]["<!-- BEGIN TABLE test_twice -->", "<!-- END TABLE test_twice -->"] == text
+
+def leave(found: Evidence) -> None:
+    """What a run of an experiment leaves."""
+    found.save(paths.EVIDENCE / found.pattern)
+
+
+def test_a_row_says_what_fails_what_happens_and_what_was_seen(saga: Path) -> None:
+    FOUND.save(saga / "evidence")
+    gap = replace(FOUND, experiment="test_refused", outcome=KNOWN_GAP, observed="", date="2026-01-05T01:00:00+00:00")
+    gap.save(saga / "evidence")
+
+    assert docs.failures("saga").splitlines() == [
+        "Observed on LocalStack 4.14.0 between 2026-01-02 and 2026-01-05, at commit `cf1f609abc`.",
+        "",
+        "| Failure | What happens | Observed |",
+        "|---|---|---|",
+        "| [It comes twice](tests/test_failures.py#L7) | It runs once. | [3 receives](evidence/test_twice.json) "
+        "([SQS-10](../../docs/semantics.md#sqs-10), [SQS-1](../../docs/semantics.md#sqs-1)) |",
+        "| [It is refused](tests/test_failures.py#L13) | It is lost. "
+        "| [cannot be shown](evidence/test_refused.json): [known gap](../../docs/gaps.md#queue-policy) "
+        "([SNS-3](../../docs/semantics.md#sns-3)) |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([], "Observed on LocalStack 4.14.0 on 2026-01-02, at commit `cf1f609abc`."),
+        (
+            [replace(FOUND, commit=Commit("aaaaaaaaaa", True), date="2026-01-01T10:00:00+00:00")],
+            "Observed on LocalStack 4.14.0 between 2026-01-01 and 2026-01-02, at commit `aaaaaaaaaa` with changes, "
+            "`cf1f609abc`.",
+        ),
+        (
+            [replace(FOUND, target=RanOn("local", "LocalStack 5.0.0", "us-east-1"))],
+            "Observed on LocalStack 4.14.0 and LocalStack 5.0.0 on 2026-01-02, at commit `cf1f609abc`.",
+        ),
+    ],
+)
+def test_where_and_when_is_said_once(others: list[Evidence], said: str) -> None:
+    assert docs.where([FOUND, *others]) == said
+
+
+def test_what_did_not_run_yet_is_said(saga: Path) -> None:
+    table = docs.failures("saga")
+
+    assert table.startswith("Observed: not run yet.\n")
+    assert "| It runs once. | not run yet ([SQS-10]" in table
+    assert docs.table("saga", "test_twice") == "not run yet"
+
+
+def test_a_table_comes_from_the_evidence(saga: Path) -> None:
+    FOUND.save(saga / "evidence")
+
+    assert docs.parts()[saga / "README.md"]["<!-- BEGIN TABLE test_twice -->", "<!-- END TABLE test_twice -->"] == (
+        "| Orders | Runs |\n|---|---|\n| 6 | 17 |\n\n"
+        "([evidence](evidence/test_twice.json): LocalStack 4.14.0, 2026-01-02)"
+    )
+
+
+def test_new_evidence_is_committed_to_its_file_once(saga: Path) -> None:
+    leave(FOUND)
+
+    assert list(docs.publish("saga")) == [saga / "evidence/test_twice.json"]
+    assert evidence.in_folder(saga / "evidence") == {"test_twice": FOUND.for_the_repository()}
+    assert list(docs.publish("saga")) == []
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        replace(FOUND, outcome="failed"),
+        replace(FOUND, outcome="interrupted"),
+        replace(FOUND, target=RanOn("aws", "AWS", "eu-central-1")),
+        replace(FOUND, experiment="test_that_is_gone"),
+    ],
+)
+def test_a_run_that_shows_nothing_of_the_local_target_is_not_committed(saga: Path, later: Evidence) -> None:
+    FOUND.save(saga / "evidence")
+    leave(replace(later, date="2026-01-03T10:00:00+00:00"))
+
+    assert list(docs.publish("saga")) == []
+    assert evidence.in_folder(saga / "evidence") == {"test_twice": FOUND}
+
+
+def test_newer_evidence_takes_the_place_of_older_and_not_the_reverse(saga: Path) -> None:
+    newer = replace(FOUND, id="x", observed="4 receives", date="2026-02-03T10:00:00+00:00")
+    newer.save(saga / "evidence")
+    leave(FOUND)
+
+    assert list(docs.publish("saga")) == []
+    leave(replace(newer, date="2026-03-03T10:00:00+00:00", id="x1a2b3c4d"))
+    assert list(docs.publish("saga")) == [saga / "evidence/test_twice.json"]
+    assert evidence.in_folder(saga / "evidence")["test_twice"].date == "2026-03-03T10:00:00+00:00"
+
+
+def test_the_evidence_of_an_experiment_that_is_no_more_goes(saga: Path) -> None:
+    file = replace(FOUND, experiment="test_that_is_gone").save(saga / "evidence")
+
+    assert list(docs.publish("saga")) == [file]
+    assert not file.exists()
+
+
+def test_writing_takes_new_evidence_into_the_readme(saga: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "parts", lambda: {saga / "README.md": {docs.FAILURES: docs.failures("saga")}})
+    leave(FOUND)
+
+    assert list(docs.write()) == [saga / "evidence/test_twice.json", saga / "README.md"]
+    assert "[3 receives](evidence/test_twice.json)" in (saga / "README.md").read_text()
+
+
+def test_gaps_are_in_two_tables_by_whether_an_experiment_meets_them(
+    saga: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = targets.Gap("queue-policy", "local", "LocalStack 4.14.0", "SNS-3", "It is delivered.", "No policies.")
+    monkeypatch.setattr(targets, "known_gaps", lambda: [replace(met, id="pipes", semantic=""), met])
+
+    expected, others = docs.gaps().split("\n\n## Gaps that no experiment meets\n\n")
+
+    assert expected.splitlines()[2:] == [
+        "| Gap | Target | Semantic | What happens instead | Why | Expected by |",
+        "|---|---|---|---|---|---|",
+        '| <a id="queue-policy"></a>`queue-policy` | LocalStack 4.14.0 | [SNS-3](semantics.md#sns-3) '
+        "| It is delivered. | No policies. | [saga](../patterns/saga/tests/test_failures.py#L13) |",
+    ]
+    assert others.splitlines() == [
+        "| Gap | Target | Semantic | What happens instead | Why |",
+        "|---|---|---|---|---|",
+        '| <a id="pipes"></a>`pipes` | LocalStack 4.14.0 |  | It is delivered. | No policies. |',
+    ]
 
 
 @pytest.mark.parametrize("pattern", patterns())
@@ -160,18 +323,11 @@ def test_a_table_is_of_an_experiment_that_there_is(pattern: str) -> None:
     assert shown <= {function.__name__ for function in docs.experiments(pattern)}
 
 
-def test_what_did_not_run_here_keeps_what_it_showed_elsewhere(lab_dir: Path) -> None:
-    table = generated(paths.PATTERNS / "fanout/README.md", docs.FAILURES)
-
-    assert docs.failures("fanout") == table
-
-
 @pytest.mark.parametrize("pattern", patterns())
 def test_what_is_published_was_run_and_did_not_fail(pattern: str) -> None:
-    table = generated(paths.PATTERNS / pattern / "README.md", docs.FAILURES)
+    seen = [cells[2] for cells in rows(pattern)]
 
-    seen = [row.rsplit(" | ", 1)[1] for row in table.splitlines()[2:]]
-    assert [text for text in seen if text.startswith((docs.NOT_RUN, "failed", "interrupted"))] == []
+    assert [text for text in seen if not re.match(r"\[[^\]]+\]\(evidence/test_\w+\.json\)", text)] == []
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
