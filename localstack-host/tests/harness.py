@@ -113,7 +113,8 @@ class Instance:
 
     def client(self, service: str) -> Any:
         if service not in self.clients:
-            self.clients[service] = boto3.client(
+            make: Any = boto3.client  # its stubs know literal names only
+            self.clients[service] = make(
                 service,
                 endpoint_url=self.endpoint,
                 region_name="us-east-1",
