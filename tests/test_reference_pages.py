@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fault_injection import rules
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from fault_injection import rules
 from lab import paths
 from lab.deployment import patterns
 
