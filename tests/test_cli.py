@@ -20,7 +20,7 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from lab import cli, executions, faults, follow, localstack, packages, paths, targets
+from lab import cli, executions, faults, follow, localstack, packages, paths, targets, testing
 from lab.console import LabError
 from lab.deployment import Deployment, patterns
 from lab.targets import Target
@@ -331,7 +331,12 @@ class TestAws:
         monkeypatch.setitem(targets.TARGETS, "aws", lambda: aws)
         monkeypatch.setattr("sys.stdin", type("Input", (), {"isatty": lambda self: tty})())
         asked: list[str] = []
-        monkeypatch.setattr("typer.confirm", lambda question: asked.append(question) or answer)
+
+        def confirm(question: str) -> bool | None:
+            asked.append(question)
+            return answer
+
+        monkeypatch.setattr("typer.confirm", confirm)
 
         if goes_on:
             assert cli.ready("aws", yes) is aws
@@ -640,10 +645,19 @@ class TestWhatIsRemembered:
 class TestOrder:
     def test_apply_starts_builds_and_applies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         done: list[str] = []
+
+        def build(pattern: str) -> list[Path]:
+            done.append("build")
+            return [Path("a.zip")]
+
+        def apply(self: Deployment, show: Callable[[str], None]) -> Outcome:
+            done.append("apply")
+            return outcome
+
         monkeypatch.setattr(cli, "start_local", lambda: done.append("start"))
-        monkeypatch.setattr(packages, "build", lambda pattern: done.append("build") or [Path("a.zip")])
+        monkeypatch.setattr(packages, "build", build)
         outcome = Outcome({"add": 3, "change": 0, "remove": 0}, sqs_wait_seconds=25.4)
-        monkeypatch.setattr(Deployment, "apply", lambda self, show: done.append("apply") or outcome)
+        monkeypatch.setattr(Deployment, "apply", apply)
         monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"topic": "arn:aws:sns:us-east-1:1:fanout-orders"})
 
         result = CliRunner().invoke(cli.app, ["apply"], env={"PATTERN": "fanout"}, catch_exceptions=False)
@@ -664,7 +678,7 @@ class TestOrder:
         monkeypatch.setattr(localstack.LocalStack, "running", lambda self: instance)
         monkeypatch.setattr(cli, "start_local", lambda: None)
         monkeypatch.setattr(cli, "down", lambda: stopped.append(True))
-        monkeypatch.setattr(cli.testing, "run_tests", lambda pattern, target: 3)
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target: 3)
 
         result = CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", "KEEP": keep})
 

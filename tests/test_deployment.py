@@ -318,9 +318,14 @@ class TestNames:
 
     def test_terraform_gets_the_name_and_where_the_zips_are(self, lab_dir: Path, monkeypatch: Any) -> None:
         given: list[dict[str, str]] = []
+
+        def apply(self: Terraform, variables: dict[str, str], show: Callable[[str], None]) -> Outcome:
+            given.append(variables)
+            return Outcome()
+
         monkeypatch.setattr(packages, "build", lambda pattern: [])
         monkeypatch.setattr(Terraform, "init", lambda self: None)
-        monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: given.append(variables) or Outcome())
+        monkeypatch.setattr(Terraform, "apply", apply)
         copy = Deployment("fanout", LOCAL, "t3fa9c1-fanout", {"max_receive_count": "2"})
 
         copy.apply(lambda line: None)
@@ -359,7 +364,12 @@ class TestNames:
         self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         built: list[str] = []
-        monkeypatch.setattr(packages, "build", lambda pattern: built.append(pattern) or [Path("a.zip")])
+
+        def build(pattern: str) -> list[Path]:
+            built.append(pattern)
+            return [Path("a.zip")]
+
+        monkeypatch.setattr(packages, "build", build)
         monkeypatch.setattr(Terraform, "init", lambda self: None)
         monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: Outcome())
         monkeypatch.setattr(Terraform, "destroy", lambda self, variables, show: Outcome())

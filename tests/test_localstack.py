@@ -111,7 +111,7 @@ def invoke(lab: LocalStack, name: str = "greeter") -> Any:
         Role="arn:aws:iam::000000000000:role/greeter",
         Code={"ZipFile": code.getvalue()},
     )
-    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 100})
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
     return json.load(client.invoke(FunctionName=name, Payload=b'{"to": "you"}')["Payload"])
 
 
