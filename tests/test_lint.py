@@ -16,10 +16,10 @@ from lab.contract import Contract
 from lab.environments import Environment
 
 PYTHON_TOOLS = Path(sys.executable).parent
-TYPED = ["lab", *map(paths.shown, sorted(paths.LAYERS.glob("*/python")))]
-TYPED += map(paths.shown, sorted(paths.ROOT.glob("tests/test_*_layer.py")))
-# Each function is the only `app` that its environment knows, and each pattern has a `test_handlers`.
-TYPED_ALONE = [*sorted(paths.PATTERNS.glob("*/functions/*/")), *sorted(paths.PATTERNS.glob("*/tests/test_handlers.py"))]
+TYPED = ["lab", *map(paths.shown, sorted(paths.LAYERS.glob("*/python"))), "tests"]
+TYPED += ["localstack-host/src", "localstack-host/tests"]
+# Each function is the only `app` that its environment knows, and each pattern has tests of the same names.
+TYPED_ALONE = sorted(place for of in ("functions/*/", "tests/test_*.py") for place in paths.PATTERNS.glob(f"*/{of}"))
 TERRAFORM_FOLDERS = sorted(file.parent for root in (paths.MODULES, paths.PATTERNS) for file in root.glob("*/main.tf"))
 DEFINITIONS = sorted(paths.PATTERNS.glob("*/statemachine/*.asl.json"))
 
@@ -58,7 +58,7 @@ def applied(folder: Path, directory: str = "tests", workspace: str = "default") 
     if done.returncode:
         errors = [terraform.readable(event["diagnostic"]) for event in events if event["type"] == "diagnostic"]
         pytest.fail("\n".join(["terraform test", *errors, done.stderr]), pytrace=False)
-    return [event["test_state"]["outputs"] for event in events if event["type"] == "test_state"]
+    return [event["test_state"].get("outputs", {}) for event in events if event["type"] == "test_state"]
 
 
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS.keys())
@@ -67,11 +67,11 @@ def test_tool(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("place", TYPED_ALONE, ids=paths.shown)
-def test_types_of_functions(place: Path) -> None:
+def test_types_of_a_patterns_python(place: Path) -> None:
     # The place is part of mypy's path, and what is imported from it found there first, as on Lambda. The cache is this
     # worker's: SQLite lets one process write.
     cache = paths.ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    passes([str(PYTHON_TOOLS / "mypy"), f"--cache-dir={cache}", str(place)])
+    passes([str(PYTHON_TOOLS / "mypy"), "--no-explicit-package-bases", f"--cache-dir={cache}", str(place)])
 
 
 @pytest.fixture
