@@ -9,7 +9,7 @@ VENV := $(LAB_DIR)/venv
 LAB := PYTHONPATH=.:lambdas/fault_injection/python $(VENV)/bin/python -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status env build apply send trace load fault heal redrive replay verify destroy test lint docs bench clean
+.PHONY: help setup up down status env new build apply send trace load fault heal redrive replay verify destroy test lint docs bench clean
 .SILENT:
 
 help:  ## list what there is to type
@@ -28,6 +28,9 @@ status: setup  ## what runs, where, and what is deployed
 
 env: setup  ## for eval "$(make -s env)": points terraform, aws and boto3 at the target
 	$(LAB) env
+
+new: setup  ## make a new pattern from the template: PATTERN=
+	$(LAB) new
 
 build: setup  ## the zips of a pattern: PATTERN=
 	$(LAB) build

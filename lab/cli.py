@@ -18,7 +18,7 @@ from typer.exceptions import TyperException
 
 from lab import bench as benchmarks
 from lab import docs as generated
-from lab import faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
+from lab import faults, follow, journeys, localstack, new, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
@@ -131,6 +131,19 @@ def env(target: TargetOption = "local") -> None:
         print("unset AWS_PROFILE AWS_SESSION_TOKEN")
     for name, value in (chosen.environment() | terraform.automation(chosen.name)).items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command("new")
+def new_pattern(pattern: PatternOption = "") -> None:
+    """Makes a new pattern from the template."""
+    folder = paths.shown(new.make(pattern))
+    list(generated.generate())  # the table of failures in its README
+    console.print(
+        f"Made {folder}/: a queue, a consumer and one experiment. It works as it is:\n"
+        f"  make apply PATTERN={pattern} · make send PATTERN={pattern}\n"
+        f"  make test PATTERN={pattern}, then make docs, which writes what it observed into {folder}/README.md\n"
+        f"Then make it yours (CONTRIBUTING.md), and give it a row in README.md."
+    )
 
 
 @app.command()

@@ -28,6 +28,11 @@ def write() -> Iterator[Path]:
     """Commits new evidence to its files and writes every generated part; yields the files that changed."""
     for pattern in patterns():
         yield from publish(pattern)
+    yield from generate()
+
+
+def generate() -> Iterator[Path]:
+    """Writes every generated part from what is committed; yields the files that changed."""
     for file, contents in parts().items():
         before = after = file.read_text()
         for markers, content in contents.items():

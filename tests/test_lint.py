@@ -27,7 +27,7 @@ CHECKS = {
     "ruff check": [str(PYTHON_TOOLS / "ruff"), "check", "."],
     "ruff format": [str(PYTHON_TOOLS / "ruff"), "format", "--check", "."],
     "mypy": [str(PYTHON_TOOLS / "mypy"), *TYPED],
-    "terraform fmt": ["terraform", "fmt", "-check", "-diff", "-recursive", "modules", "patterns", "tests"],
+    "terraform fmt": ["terraform", "fmt", "-check", "-diff", "-recursive", "modules", "patterns", "tests", "lab"],
 }
 if shutil.which("tflint"):  # its plugins come from GitHub, so that it is part of CI rather than of every machine
     CHECKS["tflint"] = ["tflint", "--recursive", f"--config={paths.ROOT / '.tflint.hcl'}"]
