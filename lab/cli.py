@@ -18,8 +18,9 @@ from typer.exceptions import TyperException
 
 from lab import bench as benchmarks
 from lab import docs as generated
-from lab import faults, follow, journeys, localstack, new, packages, paths, targets, terraform, testing
+from lab import faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
+from lab import new as template
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, check_pattern, deployed, in_workspace
 from lab.targets import Target
@@ -133,10 +134,10 @@ def env(target: TargetOption = "local") -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-@app.command("new")
-def new_pattern(pattern: PatternOption = "") -> None:
+@app.command()
+def new(pattern: PatternOption = "") -> None:
     """Makes a new pattern from the template."""
-    folder = paths.shown(new.make(pattern))
+    folder = paths.shown(template.make(pattern))
     list(generated.generate())  # the table of failures in its README
     console.print(
         f"Made {folder}/: a queue, a consumer and one experiment. It works as it is:\n"
