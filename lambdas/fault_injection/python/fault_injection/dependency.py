@@ -63,7 +63,7 @@ _protocols: dict[str, str] = {}
 
 
 def install() -> None:
-    """Have every botocore session that is created from now on ask the active rules. Safe to call again."""
+    """Has every botocore session that is created from now on ask the active rules. Safe to call again."""
     # First, because the first answer to before-send counts.
     for spec in (("before-call", _before_call), ("before-send", _answer, botocore.handlers.REGISTER_FIRST)):
         if spec not in botocore.handlers.BUILTIN_HANDLERS:
@@ -72,7 +72,7 @@ def install() -> None:
 
 @contextmanager
 def failing(rules: list[Rule], report: Report, act: Act) -> Iterator[None]:
-    """Let the rules, each of which has a `call`, act on AWS calls inside the block.
+    """Lets the rules, each of which has a `call`, act on AWS calls inside the block.
 
     A dependency rule answers each attempt at the call, and `report(rule, fields)` is told; of any other mode
     `act(rule)` is what happens before the call, once, however often botocore tries.

@@ -150,7 +150,7 @@ def _matches(rule: Rule, subject: Any) -> bool:
 
 
 def _hook_batch_processor() -> bool:
-    """Put faults around the record handlers of Powertools' batch processors. False if the function uses none.
+    """Puts faults around the record handlers of Powertools' batch processors. False if the function uses none.
 
     `BasePartialProcessor.__call__(records, handler, lambda_context)` is where every processor, under
     `process_partial_response` as in a `with` block, is handed its record handler.
@@ -186,7 +186,7 @@ def _around_each_record(record_handler: Callable[..., Any]) -> Callable[..., Any
 
 
 def _around(work: Callable[[], Any], candidates: list[Rule], context: Any, fields: dict[str, Any]) -> Any:
-    """Do the work with the rules acting, in their order: first those that act before it, then those after it."""
+    """Does the work with the rules acting, in their order: first those that act before it, then those after it."""
     rules = [rule for rule in candidates if rule.probability is None or random.random() < rule.probability]
 
     def report(rule: Rule, details: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ ENDED = {
 
 
 def publish(execution: Any, *metrics: tuple[str, float, str]) -> None:
-    """Put metrics (name, value, unit) of an execution's state machine."""
+    """Puts metrics (name, value, unit) of an execution's state machine."""
     dimensions = [{"Name": "StateMachineArn", "Value": execution.state_machine_arn}]
     data: Any = [
         {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit} for name, value, unit in metrics
