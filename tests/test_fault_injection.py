@@ -483,6 +483,38 @@ def test_a_body_that_is_not_json_is_matched_as_text() -> None:
     assert response == {"batchItemFailures": [{"itemIdentifier": "m-text"}]}
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"body": "[" * 10_000},
+        {"body": None},
+        {"body": {}},
+        {"attributes": {}},
+        {"attributes": {"ApproximateReceiveCount": "many"}},
+        {"eventSource": ["aws:sqs"]},
+        {"body": json.dumps({"order_id": "\ud800"})},
+    ],
+    ids=lambda noise: json.dumps(noise)[:30],
+)
+@pytest.mark.parametrize("when", ["order_id == 'o-2'", "contains(to_string(@), 'o-2')"])
+def test_nothing_in_a_message_makes_the_layer_itself_fail(noise: dict[str, Any], when: str) -> None:
+    consumer, event = Consumer(), sqs_event(*ORDERS)
+    event["Records"][0] |= noise
+
+    response = wrapped(consumer, rule("exception", when=when))(event, Context())
+
+    assert response == failed("o-2")
+    assert consumer.done == ["m-o-1", "m-o-3"]
+
+
+def test_an_expression_that_fails_on_a_payload_does_not_match() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+
+    assert not matches(Rule("billing", "crash", when="contains(to_string(@), 'o-1')"), nested, None)
+
+
 def test_without_when_and_receive_count_the_invocation_fails_as_a_whole(capsys: pytest.CaptureFixture[str]) -> None:
     consumer = Consumer()
 

@@ -131,7 +131,7 @@ def matches(rule: Rule, payload: Any, receive_count: int | None) -> bool:
         return True
     try:
         value = jmespath.search(rule.when, payload)
-    except JMESPathError:
+    except Exception:  # Not only JMESPathError: to_string() of a deeply nested payload is a RecursionError.
         return False
     return value is not None and value is not False and value != "" and value != [] and value != {}
 
