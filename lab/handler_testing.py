@@ -56,13 +56,14 @@ LogLines = Callable[[], list[dict[str, Any]]]
 def log_kept() -> Iterator[LogLines]:
     """Keeps what is logged in the block, and gives a function that returns the lines so far, oldest first.
 
-    All loggers of one POWERTOOLS_SERVICE_NAME share a handler, wherever they are.
+    All loggers of one POWERTOOLS_SERVICE_NAME share a handler, wherever they are. As on Lambda, only UTF-8 can be
+    written: a line that is not is lost.
     """
-    handler, stream = Logger().registered_handler, io.StringIO()
+    handler, written = Logger().registered_handler, io.BytesIO()
     assert isinstance(handler, logging.StreamHandler)
-    before, handler.stream = handler.stream, stream
+    before, handler.stream = handler.stream, io.TextIOWrapper(written, encoding="utf-8", write_through=True)
     try:
-        yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+        yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
     finally:
         handler.stream = before
 
@@ -93,6 +94,9 @@ ImportAnew = Callable[[str, Path], ModuleType]
 @pytest.fixture
 def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment variables that every function has, and none that the tests themselves may run with."""
+    logging.root.manager.loggerDict.pop(
+        "function", None
+    )  # how it writes is for the first Logger of an environment to say
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -163,7 +167,7 @@ def handlers_layer(lambda_environment: None, import_anew: ImportAnew) -> ModuleT
 
 
 @pytest.fixture
-def logged(lambda_environment: None) -> Iterator[LogLines]:
+def logged(handlers_layer: ModuleType) -> Iterator[LogLines]:
     """The lines that the test has logged so far, oldest first."""
     with log_kept() as lines:
         yield lines

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,14 @@ def act(amount: int) -> dict[str, Any]:
     return {"doubled": amount * 2}
 
 
+class Kept(list[Any]):
+    """Keeps what it is called with."""
+
+    def __call__(self, given: Any) -> dict[str, Any]:
+        self.append(given)
+        return {}
+
+
 def metric_documents(stdout: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stdout.splitlines() if '"_aws"' in line]
 
@@ -37,6 +46,12 @@ def test_a_message_about_an_object_is_logged_by_its_key(sqs: Any, logged: LogLin
     (line,) = logged()
     assert line["key"] == "incoming/a b.json"
     assert "order_id" not in line
+
+
+def test_an_order_with_a_key_is_logged_by_its_id_too(sqs: Any, logged: LogLines) -> None:
+    sqs.consume(sqs_event({"order_id": "o-1", "key": "k-1", "amount": 2}), Context(), parse=parse, act=act)
+
+    assert [(line["order_id"], line["key"]) for line in logged()] == [("o-1", "k-1")]
 
 
 def test_every_outcome_is_one_log_line_with_the_documented_fields(sqs: Any, logged: LogLines) -> None:
@@ -86,6 +101,8 @@ def test_the_correlation_id_of_the_message_attribute_wins_over_the_body(sqs: Any
         ({"amount": "many"}, "ValueError"),
         ({"amount": None}, "TypeError"),
         ({"amount": float("inf")}, "OverflowError"),
+        ("[" * 10_000, "RecursionError"),
+        ("\ud800", "JSONDecodeError"),
     ],
 )
 def test_a_malformed_message_is_permanent(sqs: Any, logged: LogLines, body: Any, error: str) -> None:
@@ -135,6 +152,74 @@ def test_an_action_can_have_the_record_itself(sqs: Any, logged: LogLines) -> Non
     processed, failed = logged()
     assert (processed["seen"], processed["doubled"]) == ("m-1", 4)
     assert failed["error"] == "PermanentError: malformed message: KeyError: 'amount'"
+
+
+BINARY = {"correlation_id": {"binaryValue": "3q2+7w==", "dataType": "Binary"}}
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"body": "[" * 10_000},
+        {"body": None},
+        {"body": ...},
+        {"body": '{"order_id": "\\ud800", "correlation_id": "\\ud800"}'},
+        {"body": '{"order_id": %s, "correlation_id": {"a": 1}}' % ("[" * 5_000 + "]" * 5_000)},
+        {"body": json.dumps({"order_id": "x" * 500_000})},
+        {"messageAttributes": BINARY},
+        {"messageAttributes": {"correlation_id": None}},
+        {"messageAttributes": ["correlation_id"]},
+        {"messageAttributes": ...},
+        {"attributes": ...},
+        {"attributes": {"ApproximateReceiveCount": "many"}},
+        {"eventSource": ["aws:sqs"]},
+    ],
+    ids=lambda noise: json.dumps(noise, default=str)[:40],
+)
+@pytest.mark.parametrize("healthy", [True, False])
+def test_nothing_in_a_message_fails_another_of_its_batch_or_takes_its_line(
+    sqs: Any, logged: LogLines, noise: dict[str, Any], healthy: bool
+) -> None:
+    event = sqs_event({"amount": 1}, {"amount": 2} if healthy else {}, {"amount": 3})
+    changed = event["Records"][1] | noise
+    event["Records"][1] = {name: value for name, value in changed.items() if value is not ...}
+    done = Kept()
+
+    response = sqs.consume(event, Context(), parse=parse, act=done)
+
+    succeeds = healthy and "body" not in noise
+    assert done == ([1, 2, 3] if succeeds else [1, 3])
+    assert response == report(*([] if succeeds else ["m-2"]))
+    lines = logged()
+    assert [line["message_id"] for line in lines] == ["m-1", "m-2", "m-3"]
+    assert lines[1].get("error_class") == (None if succeeds else "permanent")
+    assert all(len(json.dumps(line)) < 10_000 for line in lines)
+
+
+def test_numbers_with_a_point_are_decimal(sqs: Any) -> None:
+    bodies = Kept()
+    event = sqs_event('{"amount": 12345678901234567.89, "items": 2}')
+
+    sqs.consume(event, Context(), parse=lambda body: body, act=bodies)
+
+    assert bodies == [{"amount": Decimal("12345678901234567.89"), "items": 2}]
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")
+@pytest.mark.parametrize("event", [[], None, {}, {"Records": []}, {"Records": "m-1"}, {"Records": [1]}])
+def test_an_event_that_is_not_of_a_queue_is_refused_before_anything_is_done(sqs: Any, event: Any) -> None:
+    with pytest.raises(sqs.UnexpectedBatchTypeError, match="SQS did not send this event"):
+        sqs.consume(event, Context(), parse=parse, act=act)
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")
+def test_one_record_without_an_id_is_refused_before_another_is_processed(sqs: Any, logged: LogLines) -> None:
+    event = sqs_event({"amount": 1})
+    event["Records"].append({"body": "{}"})
+
+    with pytest.raises(sqs.UnexpectedBatchTypeError):
+        sqs.consume(event, Context(), parse=parse, act=act)
+    assert logged() == []
 
 
 def test_a_batch_that_fails_whole_is_reported_and_not_raised(sqs: Any) -> None:

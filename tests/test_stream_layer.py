@@ -96,3 +96,22 @@ def test_outcomes_are_counted(stream: Any, capsys: pytest.CaptureFixture[str]) -
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     counted = {name: document[name] for document in documents for name in document if name.startswith("Messages")}
     assert counted == {"MessagesProcessed": [2.0], "MessagesFailed": [1.0]}
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        {"Keys": None},
+        {"Keys": ["o-1"]},
+        {"Keys": {"order_id": "o-1"}},
+        {"Keys": {"order_id": {"B": "AA=="}}},
+        {"NewImage": {"correlation_id": {"NULL": True}}},
+        {"NewImage": []},
+    ],
+)
+def test_whatever_a_record_is_it_is_acted_on_and_logged(stream: Any, logged: LogLines, noise: dict[str, Any]) -> None:
+    event = stream_event("o-1")
+    event["Records"][0]["dynamodb"] |= noise
+
+    assert stream.consume(event, Context(), act=lambda record: {}) == {"batchItemFailures": []}
+    assert [line["sequence_number"] for line in logged()] == ["1"]

@@ -53,3 +53,15 @@ def test_an_error_is_logged_by_its_class_and_gets_out_under_its_name(
 def test_what_a_function_cannot_read_is_malformed(task: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(task.MalformedTask):
         task.perform(event() | wrong, Context(), {"charge": lambda given: {"id": given["order"]["order_id"]}})
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [None, [], "charge", {"action": ["charge"]}, {"action": "charge", "order": "o-1"}, {"action": {}, "order": [1]}],
+)
+def test_whatever_a_task_is_it_is_logged_and_malformed(task: Any, logged: LogLines, noise: Any) -> None:
+    with pytest.raises(task.MalformedTask):
+        task.perform(noise, Context(), {"charge": lambda given: {"id": given["order"]["order_id"]}})
+
+    [line] = logged()
+    assert (line["message"], line["error_class"]) == ("failed", "permanent")

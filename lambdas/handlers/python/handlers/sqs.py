@@ -5,11 +5,12 @@
 
 What every SQS consumer does with a batch is here: parse, act, log and count each message, report the failed ones. The
 log line of each (handlers.outcomes) has the `order_id` (or the `key` of an object), `correlation_id`, `message_id` and
-`receive_count` of the message.
+`receive_count` of the message: also of one that is nothing but noise, since whoever may send chooses what is in it.
 """
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import (
@@ -19,6 +20,7 @@ from aws_lambda_powertools.utilities.batch import (
     FailureResponse,
     process_partial_response,
 )
+from aws_lambda_powertools.utilities.batch.exceptions import UnexpectedBatchTypeError
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,12 +30,14 @@ from handlers.outcomes import (
     REPORTS_ARE_READ,
     PermanentError,
     UnreportedFailure,
+    at,
     classify,
     count,
     log_failure,
     log_success,
     logger,
     metrics,
+    named,
 )
 
 
@@ -47,7 +51,7 @@ class _Processor(BatchProcessor):
         self.postpone = postpone
 
     def failure_handler(self, record: SQSRecord, exception: ExceptionInfo) -> FailureResponse:
-        fields = _describe(record)
+        fields = _describe(record.raw_event)
         if classify(exception[1]) == "transient" and self.postpone:
             fields |= _postponed(record, self.postpone)
         log_failure(exception[1], fields)
@@ -63,12 +67,13 @@ def consume[Message](
 ) -> PartialItemFailureResponse:
     """Run `act(parse(body))` for every message of an SQS event, and return the partial batch response.
 
-    `parse` gets the body decoded from JSON; what it raises on malformed data (KeyError, ValueError, TypeError,
-    ArithmeticError) is permanent. `act` returns the fields to log with "processed". A failed message, permanent or
-    transient, is listed in `batchItemFailures`: SQS delivers it again up to `maxReceiveCount` times and then keeps
-    it in the dead-letter queue. `postpone` (handlers.backoff) hides a message that failed for a transient
-    reason for as many seconds as it returns. Raises UnexpectedBatchTypeError on an event without records, and
-    UnreportedFailure rather than let a message be deleted that was not processed.
+    `parse` gets the body decoded from JSON, numbers with a point as Decimal; what it raises on malformed data
+    (handlers.outcomes.MALFORMED) is permanent. `act` returns the fields to log with "processed". A failed message,
+    permanent or transient, is listed in `batchItemFailures`: SQS delivers it again up to `maxReceiveCount` times and
+    then keeps it in the dead-letter queue. `postpone` (handlers.backoff) hides a message that failed for a transient
+    reason for as many seconds as it returns. Raises UnexpectedBatchTypeError, before anything is done, on an event that
+    is not of a queue: it has no messages that could be reported. Raises UnreportedFailure rather than let a message be
+    deleted that was not processed.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
 
@@ -88,7 +93,7 @@ def consume_records(
 
     def process(record: SQSRecord) -> None:
         effect = handle(record)
-        log_success(effect, _describe(record))
+        log_success(effect, _describe(record.raw_event))
 
     response: PartialItemFailureResponse = _process_batch(event, context, process, _Processor(postpone))
     return response
@@ -99,6 +104,8 @@ def consume_records(
 def _process_batch(
     event: dict[str, Any], context: LambdaContext, process: Callable[[SQSRecord], None], processor: _Processor
 ) -> PartialItemFailureResponse:
+    if not all(isinstance(at(record, "messageId"), str) for record in _records(event)):
+        raise UnexpectedBatchTypeError("a record without messageId: SQS did not send this event")
     response = process_partial_response(event, process, processor, context)
     count(len(processor.success_messages), [error for _, error, _ in processor.exceptions])
     successes: list[Any] = list(processor.success_messages)  # the records as they came, though typed otherwise
@@ -129,30 +136,41 @@ def _postponed(record: SQSRecord, postpone: Callable[[SQSRecord], int]) -> dict[
 def parsed[Message](record: SQSRecord, parse: Callable[[dict[str, Any]], Message]) -> Message:
     """`parse(body)`, the body decoded from JSON. Raises PermanentError on malformed data."""
     try:
-        return parse(_decode(record))
+        return parse(_decode(at(record.raw_event, "body")))
     except MALFORMED as error:
         raise PermanentError(f"malformed message: {type(error).__name__}: {error}") from error
 
 
-def _decode(record: SQSRecord) -> dict[str, Any]:
-    body = json.loads(record.body)
-    if not isinstance(body, dict):
-        raise TypeError(f"the body is a JSON {type(body).__name__}, not an object")
-    return body
+def _decode(body: Any) -> dict[str, Any]:
+    # Money is decimal: a float has other digits than were sent.
+    decoded = json.loads(body, parse_float=Decimal)
+    if not isinstance(decoded, dict):
+        raise TypeError(f"the body is a JSON {type(decoded).__name__}, not an object")
+    return decoded
 
 
-def _describe(record: SQSRecord) -> dict[str, Any]:
+def _records(event: Any) -> list[Any]:
+    records = at(event, "Records")
+    if not (isinstance(records, list) and records):
+        raise UnexpectedBatchTypeError("no records: SQS did not send this event")
+    return records
+
+
+def _describe(record: Any) -> dict[str, Any]:
+    """What the log line says of any message. Raises nothing: in the failure path an error would fail the batch."""
     try:
-        body = _decode(record)
+        body = _decode(at(record, "body"))
     except MALFORMED:
         body = {}
-    # Raw message delivery turns the SNS message's attributes into SQS message attributes.
+    # Raw message delivery turns the SNS message's attributes into SQS message attributes, of any type.
     # https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
-    attribute = record.message_attributes.get("correlation_id")
+    attribute = at(record, "messageAttributes", "correlation_id", "stringValue")
+    receives = at(record, "attributes", "ApproximateReceiveCount")
+    # What the message is about: an order, or an object of a bucket.
+    subjects = [name for name in ("order_id", "key") if name in body] or ["order_id"]
     return {
-        # What the message is about: an order, or an object of a bucket.
-        **({"key": body["key"]} if "key" in body else {"order_id": body.get("order_id")}),
-        "correlation_id": attribute["stringValue"] if attribute else body.get("correlation_id"),
-        "message_id": record.message_id,
-        "receive_count": int(record.attributes.approximate_receive_count),
+        **{name: named(body.get(name)) for name in subjects},
+        "correlation_id": named(attribute if isinstance(attribute, str) else body.get("correlation_id")),
+        "message_id": at(record, "messageId"),
+        "receive_count": int(receives) if isinstance(receives, str) and receives.isdecimal() else None,
     }

@@ -32,15 +32,16 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.outcomes import (
-    MALFORMED,
     REPORTS_ARE_READ,
     TransientError,
     UnreportedFailure,
+    at,
     count,
     log_failure,
     log_success,
     logger,
     metrics,
+    named,
 )
 
 Act = Callable[[dict[str, Any]], dict[str, Any]]
@@ -97,19 +98,12 @@ def _process_batch(
     return response
 
 
-def _describe(record: dict[str, Any]) -> dict[str, Any]:
-    data = record.get("dynamodb", {})
+def _describe(record: Any) -> dict[str, Any]:
+    """What the log line says of any record. Raises nothing: in the failure path an error would hide the first one."""
+    image = at(record, "dynamodb", "NewImage") or at(record, "dynamodb", "OldImage")
     return {
-        "order_id": _text(data.get("Keys"), "order_id"),
-        "correlation_id": _text(data.get("NewImage") or data.get("OldImage"), "correlation_id"),
-        "sequence_number": data.get("SequenceNumber"),
-        "event_name": record.get("eventName"),
+        "order_id": named(at(record, "dynamodb", "Keys", "order_id", "S")),
+        "correlation_id": named(at(image, "correlation_id", "S")),
+        "sequence_number": at(record, "dynamodb", "SequenceNumber"),
+        "event_name": at(record, "eventName"),
     }
-
-
-def _text(image: Any, name: str) -> str | None:
-    """A string attribute of an image in DynamoDB's JSON; None when there is none."""
-    try:
-        return str(image[name]["S"])
-    except MALFORMED:
-        return None

@@ -14,10 +14,16 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.outcomes import MALFORMED, PermanentError, log_failure, log_success, logger
-
-# A result can be larger than a log line may be, and is in the execution's history anyway.
-LOGGED_CHARACTERS = 1000
+from handlers.outcomes import (
+    LOGGED_CHARACTERS,
+    MALFORMED,
+    PermanentError,
+    at,
+    log_failure,
+    log_success,
+    logger,
+    named,
+)
 
 Action = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -29,18 +35,18 @@ class MalformedTask(PermanentError):
 @logger.inject_lambda_context
 def perform(event: dict[str, Any], context: LambdaContext, actions: Mapping[str, Action]) -> dict[str, Any]:
     """`actions[event["action"]](event)`. Raises MalformedTask on malformed data, and what the action raises."""
-    order = event.get("order") or {}
     described = {
-        "order_id": order.get("order_id"),
-        "correlation_id": order.get("correlation_id"),
-        "action": event.get("action"),
-        "attempt": event.get("attempt"),
+        "order_id": named(at(event, "order", "order_id")),
+        "correlation_id": named(at(event, "order", "correlation_id")),
+        "action": named(at(event, "action")),
+        "attempt": named(at(event, "attempt")),
     }
     try:
         effect = _act(event, actions)
     except Exception as error:
         log_failure(error, described, traceback=False)  # Lambda logs it with what gets out.
         raise
+    # A result can be larger than a log line may be, and is in the execution's history anyway.
     short = {name: value for name, value in effect.items() if len(str(value)) <= LOGGED_CHARACTERS}
     log_success(short, described)
     return effect

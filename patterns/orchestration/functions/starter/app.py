@@ -6,6 +6,7 @@ EXECUTION_NAMING is `order`; `service` leaves the name to Step Functions, to sho
 import json
 import os
 import re
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -34,7 +35,7 @@ def parse(order: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"order_id is {order['order_id']!r}, which cannot name an execution")
     if not isinstance(order["correlation_id"], str) or not isinstance(order["country"], str):
         raise TypeError("correlation_id and country have to be text")
-    if isinstance(order["amount"], bool) or not isinstance(order["amount"], int | float):
+    if isinstance(order["amount"], bool) or not isinstance(order["amount"], int | float | Decimal):
         raise TypeError(f"amount is {order['amount']!r}, not a number")
     for line in order["lines"]:
         if not isinstance(line["sku"], str) or type(line["quantity"]) is not int or line["quantity"] < 1:
@@ -53,7 +54,7 @@ def start(order: dict[str, Any]) -> dict[str, Any]:
     name = {"name": order["order_id"]} if NAMED_AFTER_THE_ORDER else {}
     try:
         answer = stepfunctions.start_execution(
-            stateMachineArn=STATE_MACHINE_ARN, input=json.dumps(order, sort_keys=True), **name
+            stateMachineArn=STATE_MACHINE_ARN, input=json.dumps(order, sort_keys=True, default=float), **name
         )
     except stepfunctions.exceptions.ExecutionAlreadyExists:
         return {"execution": order["order_id"], "outcome": "already started"}

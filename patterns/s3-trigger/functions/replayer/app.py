@@ -9,11 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.outcomes import MALFORMED
+from handlers.outcomes import MALFORMED, logger
 
 if TYPE_CHECKING:  # the types of boto3 are no part of the layers
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -23,7 +22,6 @@ FUNCTION_NAME = os.environ["FUNCTION_NAME"]
 # Ends a replay that would not end in time. What is left is for the next.
 RESERVE_MILLISECONDS = 10_000
 
-logger = Logger()
 sqs = boto3.client("sqs")
 lambda_ = boto3.client("lambda")
 

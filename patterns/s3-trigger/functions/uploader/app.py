@@ -8,13 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.outcomes import logger
 
 BUCKET = os.environ["BUCKET"]
 CONNECTIONS = 10  # botocore keeps as many open by default
 
-logger = Logger()
 s3 = boto3.client("s3")
 
 

@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
+
+from handlers.outcomes import logger
 
 if TYPE_CHECKING:  # the types of boto3 are no part of the layers
     from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
@@ -27,7 +28,6 @@ DISCARDED_QUEUE_URL = os.environ["DISCARDED_QUEUE_URL"]
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html
 MAX_READS = 100
 
-logger = Logger()
 sqs = boto3.client("sqs")
 streams = boto3.client("dynamodbstreams")
 # Longer than the auditor can run: a second call would find its entries, and only cost time.

@@ -8,13 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from boto3.dynamodb.conditions import Key
 
 from chain import last_change, problems
+from handlers.outcomes import logger
 
-logger = Logger()
 dynamodb = boto3.resource("dynamodb")
 audit = dynamodb.Table(os.environ["AUDIT_TABLE"])
 heads = dynamodb.Table(os.environ["HEADS_TABLE"])

@@ -13,12 +13,12 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-logger = Logger()
+from handlers.outcomes import logger
+
 dynamodb = boto3.resource("dynamodb", config=Config(connect_timeout=1, read_timeout=5))
 orders = dynamodb.Table(os.environ["ORDERS_TABLE"])
 
