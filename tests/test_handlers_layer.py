@@ -16,7 +16,7 @@ MODULES = sorted(file.stem for file in LAYER.glob("handlers/*.py") if file.stem 
 
 @pytest.mark.parametrize(
     ("module", "loads_it"),
-    [("outcomes", False), ("task", False), ("producer", False), ("sqs", True), ("stream", True)],
+    [("outcomes", False), ("task", False), ("orders", False), ("producer", False), ("sqs", True), ("stream", True)],
 )
 def test_only_what_works_on_batches_loads_the_code_for_batches(module: str, loads_it: bool) -> None:
     code = f"import sys; sys.path.insert(0, {str(LAYER)!r}); import handlers.{module}; print({BATCH!r} in sys.modules)"
