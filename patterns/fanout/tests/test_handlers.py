@@ -63,14 +63,20 @@ def test_a_consumer_logs_its_effect_with_the_order_and_its_correlation_id(
 @pytest.mark.parametrize(
     ("function", "poison", "error"),
     [
-        ("billing", {"amount": "one hundred"}, "ValueError: could not convert string to float: 'one hundred'"),
-        ("billing", {"amount": 0}, "ValueError: amount is 0.0"),
-        ("billing", {"amount": float("nan")}, "ValueError: amount is NaN"),
-        ("billing", {"customer_id": ...}, "KeyError: 'customer_id'"),
-        ("shipping", {"goods": ["digital"]}, "ValueError: nothing to ship"),
-        ("shipping", {"customer_id": ...}, "KeyError: 'customer_id'"),
-        ("analytics", {"amount": "one hundred"}, "ValueError"),
-        ("analytics", {"amount": -1}, "ValueError: amount is -1.0"),
+        ("billing", {"amount": "one hundred"}, 'PermanentError: amount is "one hundred", and has to be a number'),
+        ("billing", {"amount": 0}, "PermanentError: amount is 0, and has to be a number above 0"),
+        ("billing", {"amount": 120.105}, "PermanentError: amount is 120.105, and has to be a number"),
+        ("billing", {"amount": float("nan")}, "PermanentError: amount is nan"),
+        ("billing", {"amount": 1e27}, "PermanentError: amount is 1E+27"),
+        ("billing", {"customer_id": ...}, "PermanentError: customer_id is missing, and has to be text"),
+        ("billing", {"customer_id": None}, "PermanentError: customer_id is null, and has to be text"),
+        ("shipping", {"goods": ["digital"]}, "PermanentError: nothing to ship"),
+        ("shipping", {"goods": "physical"}, 'PermanentError: goods is "physical", and has to be an array'),
+        ("shipping", {"goods": ["physical", None]}, "PermanentError: goods is an array, and has to be an array of"),
+        ("shipping", {"goods": {"physical": 1}}, "PermanentError: goods is an object, and has to be an array"),
+        ("shipping", {"customer_id": ...}, "PermanentError: customer_id is missing"),
+        ("analytics", {"amount": "one hundred"}, "PermanentError: amount is"),
+        ("analytics", {"amount": -1}, "PermanentError: amount is -1, and has to be a number above 0"),
     ],
 )
 def test_a_poison_order_fails_alone_and_permanently(

@@ -6,7 +6,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import orders
+from handlers.outcomes import PermanentError, shown
 from handlers.sqs import consume
+
+KINDS = ("physical", "digital")
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,12 @@ class Order:
 
 
 def parse(body: dict[str, Any]) -> Order:
-    order = Order(customer_id=body["customer_id"], goods=tuple(body["goods"]))
-    if "physical" not in order.goods:
-        raise ValueError("nothing to ship: the subscription's filter policy should have kept this order away")
-    return order
+    goods = body.get("goods")
+    if not isinstance(goods, list) or not all(kind in KINDS for kind in goods):
+        raise PermanentError(f"goods is {shown(goods)}, and has to be an array of {' and '.join(KINDS)}")
+    if "physical" not in goods:
+        raise PermanentError("nothing to ship: the subscription's filter policy should have kept this order away")
+    return Order(customer_id=orders.identifier(body, "customer_id"), goods=tuple(goods))
 
 
 def packing_list(order: Order) -> dict[str, Any]:

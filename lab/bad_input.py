@@ -1,0 +1,188 @@
+"""What anybody may send, and what no handler may make of it.
+
+    def test_whatever_a_message_is(load):
+        billing = load("billing")
+        bad_input.check_consumer(bad_input.through(billing), ORDER)
+
+Messages are made as text, not as Python values: JSON can say what Python would not write (`1e400`, brackets nested ten
+thousand times, a lone surrogate). What Lambda itself writes is taken for granted: a message id, and where it is from.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab.handler_testing import LoadedFunction, sqs_record
+
+BATCH = 10
+# 10,000 messages. The same ones each time, so that what fails for one person fails for everybody.
+SETTINGS = settings(
+    max_examples=1000,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+NESTED = "[" * 10_000
+
+# Values as JSON text. Each was bad input to some function once, or is next to one that was.
+VALUES = (
+    *("null", "true", "false", "0", "-1", "-0.0", "1", "2", "2.0", "2.9", "5", "0.001", "120.105", "1e2", "1e27"),
+    *("1e400", "-1e400", "1e-400", "NaN", "Infinity", "-Infinity", "12345678901234567.89", "1" * 400, "9" * 5000),
+    *('""', '" "', '"0"', '"1"', '"1_000"', '"+1"', '" 1 "', '"1e2"', '"NaN"', '"2.9"', '"one hundred"', '"None"'),
+    *('"\\ud800"', '"o-\\udfff-1"', '"\\u0000"', '"\\ufeff"', '"\\u202e"', '"\\uff11\\uff12"', '"\\u0661"', '"ü b"'),
+    *(f'"{"x" * 512}"', f'"{"x" * 513}"', f'"{"x" * 3000}"', f'"{"ü" * 257}"', f'"{"x" * 30_000}"'),
+    *("[]", "{}", '["physical"]', "[null]", '{"a":1}', '{"S":"o-1"}'),
+    *("[" * 5000 + "]" * 5000, '{"a":' * 300 + "1" + "}" * 300),
+)  # fmt: skip
+# Bodies that are no order at all.
+NOISE = (
+    *("", " ", "{", "[", "null", "1", '"o-1"', "[1]", "{}", "not json", "<order/>", '{"order_id":', "\ufeff{}", "\x00"),
+    *("\ud800", "e30=", "ÿþ", "{'order_id': 'o-1'}", NESTED, NESTED + "]" * 10_000, '{"a":' * 10_000, "9" * 5000),
+    *('{"Type":"Notification","Message":"{}"}', '{"Event":"s3:TestEvent"}', '{"order_id":"o-1"}{"order_id":"o-2"}'),
+    '{"order_id":"o-1","order_id":null}',
+)
+# Fields of a record beside its body, as they are when somebody else chose them; `...` is a field that is missing.
+ENVELOPES: tuple[dict[str, Any], ...] = (
+    {"messageAttributes": {"correlation_id": {"dataType": "Binary", "binaryValue": "3q2+7w=="}}},
+    {"messageAttributes": {"correlation_id": {"dataType": "Number", "stringValue": "1"}}},
+    {"messageAttributes": {"correlation_id": {"dataType": "String"}}},
+    {"messageAttributes": {"correlation_id": {"dataType": "String", "stringValue": "\ud800"}}},
+    {"messageAttributes": {"correlation_id": {"dataType": "String", "stringValue": "x" * 100_000}}},
+    {"messageAttributes": {"correlation_id": None}},
+    {"messageAttributes": {"correlation_id": "trace-1"}},
+    {"messageAttributes": None},
+    {"messageAttributes": ...},
+    {"attributes": ...},
+    {"attributes": {}},
+    {"attributes": {"ApproximateReceiveCount": "many"}},
+    {"attributes": {"ApproximateReceiveCount": 1}},
+    {"receiptHandle": ...},
+)
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a batch: its record, and whether it is healthy, that is, has to be processed."""
+
+    record: Record
+    is_healthy: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: the handler's answer, the log lines, and the order ids that had an effect, if any can."""
+
+    response: Any
+    lines: list[dict[str, Any]]
+    effects: list[str] | None = None
+
+
+Deliver = Callable[[list[Record]], Outcome]
+
+
+def through(function: LoadedFunction, effects: Callable[[], list[str]] | None = None) -> Deliver:
+    """Delivers to a function. `effects()` are the order ids that it has acted on since it was asked before."""
+
+    def deliver(records: list[Record]) -> Outcome:
+        if effects:
+            effects()
+        response = function.invoke({"Records": records})
+        return Outcome(response, function.lines, effects() if effects else None)
+
+    return deliver
+
+
+def check_consumer(deliver: Deliver, order: dict[str, Any]) -> None:
+    """Delivers 10,000 messages in batches, made from a healthy order. Raises AssertionError, with the smallest batch
+    of which something is not true that has to be true of all.
+    """
+
+    @SETTINGS
+    @given(batches(order))
+    def holds(batch: list[Message]) -> None:
+        judge(batch, deliver([message.record for message in batch]))
+
+    holds()
+
+
+def judge(batch: list[Message], outcome: Outcome) -> None:
+    """Every message has one line that names it. What is healthy is processed once; the rest fails permanently, or is
+    processed once if it is an order after all; and what fails is reported, and nothing else.
+    """
+    ids = [message.record["messageId"] for message in batch]
+    told = [line for line in outcome.lines if line["message"] in ("processed", "failed")]
+    assert [line["message_id"] for line in told] == ids
+    assert all(len(json.dumps(line)) < 20_000 for line in outcome.lines)
+
+    failed = [line["message_id"] for line in told if line["message"] == "failed"]
+    assert outcome.response == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+    assert {line["error_class"] for line in told if line["message"] == "failed"} <= {"permanent"}
+    healthy = [message.record["messageId"] for message in batch if message.is_healthy]
+    assert not set(healthy) & set(failed)
+
+    if outcome.effects is not None:
+        processed = [line["order_id"] for line in told if line["message"] == "processed"]
+        assert set(outcome.effects) == set(processed)
+        assert len(outcome.effects) == len(set(outcome.effects))
+
+
+def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
+    """Batches of ten: healthy orders, orders of which something is wrong, and noise."""
+    names = st.sampled_from([*order, "correlation_id", "key", "extra"])
+    values = st.sampled_from(VALUES) | _json()
+    changes = st.dictionaries(names, values | st.just(None), min_size=1, max_size=2)
+    envelopes = st.sampled_from(ENVELOPES)
+    return st.lists(
+        st.one_of(
+            st.builds(_Draft),
+            st.builds(_Draft, envelope=envelopes),
+            st.builds(_Draft, changes=st.fixed_dictionaries({"extra": values.filter(_is_decodable)})),
+            st.builds(_Draft, changes=changes, is_healthy=st.just(False)),
+            st.builds(_Draft, changes=changes, envelope=envelopes, is_healthy=st.just(False)),
+            st.builds(_Draft, noise=st.sampled_from(NOISE) | st.text(max_size=20), is_healthy=st.just(False)),
+        ),
+        min_size=BATCH,
+        max_size=BATCH,
+    ).map(lambda drafts: [draft.message(order, number) for number, draft in enumerate(drafts, start=1)])
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A message before it has a number: an order with some fields' JSON changed (None: left out), or else noise."""
+
+    changes: dict[str, str | None] = field(default_factory=dict)
+    envelope: dict[str, Any] = field(default_factory=dict)
+    noise: str | None = None
+    is_healthy: bool = True
+
+    def message(self, order: dict[str, Any], number: int) -> Message:
+        fields = {name: json.dumps(value) for name, value in order.items()} | {"order_id": f'"o-{number}"'}
+        changed = (fields | self.changes).items()
+        body = ",".join(f"{json.dumps(name)}:{value}" for name, value in changed if value is not None)
+        record = sqs_record(f"{{{body}}}" if self.noise is None else self.noise, f"m-{number}") | self.envelope
+        return Message({name: value for name, value in record.items() if value is not ...}, self.is_healthy)
+
+
+def _is_decodable(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json() -> st.SearchStrategy[str]:
+    """Values that are nobody's idea."""
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        max_leaves=3,
+    ).map(json.dumps)
