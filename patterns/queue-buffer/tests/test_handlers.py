@@ -68,19 +68,36 @@ def test_an_order_that_is_delivered_again_is_reserved_once(warehouse: Callable[.
     consumer = warehouse()
     consumer.invoke(ORDER)
 
-    assert consumer.invoke(ORDER | {"items": 5}) == {"batchItemFailures": []}
+    assert consumer.invoke(ORDER) == {"batchItemFailures": []}
 
     assert [line["outcome"] for line in consumer.lines] == ["reserved", "already reserved"]
     assert [item["items"] for item in consumer.reservations()] == [{"N": "2"}]
 
 
+@pytest.mark.parametrize("other", [{"items": 50}, {"customer_id": "c-2"}])
+def test_another_order_under_a_used_id_is_refused_and_the_reservation_stands(
+    warehouse: Callable[..., Warehouse], other: dict[str, Any]
+) -> None:
+    consumer = warehouse()
+    consumer.invoke(ORDER)
+
+    assert consumer.invoke(ORDER | other) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+
+    assert consumer.lines[1]["error_class"] == "permanent"
+    assert "order_id was reserved before, for another customer or number of items" in consumer.lines[1]["error"]
+    assert consumer.reservations() == [{"order_id": {"S": "o-1"}, "customer_id": {"S": "c-1"}, "items": {"N": "2"}}]
+
+
 @pytest.mark.parametrize(
     ("poison", "error"),
     [
-        ({"items": "a dozen"}, "ValueError: invalid literal for int() with base 10: 'a dozen'"),
-        ({"items": 0}, "ValueError: items is 0"),
-        ({"items": None}, "TypeError"),
-        ({"customer_id": ...}, "KeyError: 'customer_id'"),
+        ({"items": "a dozen"}, 'PermanentError: items is "a dozen", and has to be a whole number'),
+        ({"items": 0}, "PermanentError: items is 0, and has to be a whole number"),
+        ({"items": 2.9}, "PermanentError: items is 2.9"),
+        ({"items": True}, "PermanentError: items is true"),
+        ({"items": None}, "PermanentError: items is null"),
+        ({"customer_id": ...}, "PermanentError: customer_id is missing"),
+        ({"customer_id": None}, "PermanentError: customer_id is null"),
     ],
 )
 def test_a_poison_order_fails_alone_and_permanently(
@@ -99,6 +116,20 @@ def test_a_poison_order_fails_alone_and_permanently(
     ]
     assert consumer.lines[1]["error_class"] == "permanent"
     assert error in consumer.lines[1]["error"]
+
+
+@pytest.mark.parametrize("order_id", [None, 5, [], "", "x" * 3000, "\ud800"], ids=lambda order_id: repr(order_id)[:8])
+def test_what_cannot_be_a_key_is_permanent_and_gets_no_backoff(
+    warehouse: Callable[..., Warehouse], order_id: Any
+) -> None:
+    consumer = warehouse(QUEUE_URL=create_queue("orders"), BACKOFF_BASE_SECONDS="60")
+
+    consumer.invoke(ORDER | {"order_id": order_id})
+
+    (line,) = consumer.lines
+    assert line["error_class"] == "permanent"
+    assert line["error"].startswith("PermanentError: order_id is ")
+    assert "retry_in_seconds" not in line and "not_postponed" not in line
 
 
 @pytest.mark.parametrize(

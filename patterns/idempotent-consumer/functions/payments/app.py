@@ -5,7 +5,6 @@ business key in the same `transaction` that pays.
 """
 
 import os
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -14,13 +13,13 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import orders
 from handlers.outcomes import metrics
 from handlers.sqs import consume_records, parsed
 from idempotency import Pay, paying_once
 from ledger import Payment
 from transaction import pay_once
 
-CENT = Decimal("0.01")
 STRATEGIES: dict[str, Pay] = {
     "message-id": paying_once("message_id"),
     "business-key": paying_once("order_id"),
@@ -30,14 +29,12 @@ pay = STRATEGIES[os.environ["STRATEGY"]]
 
 
 def parse(body: dict[str, Any], message_id: str) -> Payment:
-    # Through str: Decimal(120.1) would carry the float's binary digits into the ledger.
-    amount = Decimal(str(float(body["amount"]))).quantize(CENT)
-    if not amount > 0:
-        raise ValueError(f"amount is {amount}, a payment needs a positive one")
-    order_id, customer_id = body["order_id"], body["customer_id"]
-    if not (order_id and isinstance(order_id, str)):
-        raise ValueError(f"order_id is {order_id!r}, which identifies no order")
-    return Payment(order_id=order_id, customer_id=str(customer_id), amount=amount, message_id=message_id)
+    return Payment(
+        order_id=orders.identifier(body, "order_id"),
+        customer_id=orders.identifier(body, "customer_id"),
+        amount=orders.amount(body),
+        message_id=message_id,
+    )
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:

@@ -11,8 +11,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handlers import orders
 from handlers.backoff import by_visibility_timeout
-from handlers.outcomes import TransientError
+from handlers.outcomes import PermanentError, TransientError
 from handlers.sqs import consume
 
 TABLE_NAME = os.environ["TABLE_NAME"]
@@ -31,34 +32,44 @@ class Order:
 
 
 def parse(body: dict[str, Any]) -> Order:
-    order = Order(order_id=body["order_id"], customer_id=body["customer_id"], items=int(body["items"]))
-    if order.items < 1:
-        raise ValueError(f"items is {order.items}, a reservation needs at least one")
-    return order
+    return Order(
+        order_id=orders.identifier(body, "order_id"),
+        customer_id=orders.identifier(body, "customer_id"),
+        items=orders.quantity(body, "items"),
+    )
 
 
 def reserve(order: Order) -> dict[str, Any]:
     """Writes the reservation unless there is one: a message that is delivered again changes nothing.
 
-    Raises TransientError when the downstream does not take it.
+    Raises PermanentError when the order's id was used for another order, and TransientError when the downstream does
+    not take the reservation.
     """
     began = time.monotonic()
+    wanted = item(order)
     try:
         dynamodb.put_item(
             TableName=TABLE_NAME,
-            Item={
-                "order_id": {"S": order.order_id},
-                "customer_id": {"S": order.customer_id},
-                "items": {"N": str(order.items)},
-            },
+            Item=wanted,
             ConditionExpression="attribute_not_exists(order_id)",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
         outcome = "reserved"
-    except dynamodb.exceptions.ConditionalCheckFailedException:
+    except dynamodb.exceptions.ConditionalCheckFailedException as error:
+        if error.response["Item"] != wanted:
+            raise PermanentError("order_id was reserved before, for another customer or number of items") from error
         outcome = "already reserved"
     except (BotoCoreError, ClientError) as error:
         raise TransientError(f"no reservation in {TABLE_NAME}: {error}") from error
     return {"outcome": outcome, "items": order.items, "downstream_seconds": round(time.monotonic() - began, 3)}
+
+
+def item(order: Order) -> dict[str, Any]:
+    return {
+        "order_id": {"S": order.order_id},
+        "customer_id": {"S": order.customer_id},
+        "items": {"N": str(order.items)},
+    }
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
