@@ -11,8 +11,10 @@ thousand times, a lone surrogate). What Lambda itself writes is taken for grante
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +99,21 @@ def through(function: LoadedFunction, effects: Callable[[], list[str]] | None = 
         return Outcome(response, function.lines, effects() if effects else None)
 
     return deliver
+
+
+def refuse_what_dynamodb_does(item: dict[str, Any], key: str) -> None:
+    """Raises ClientError, as DynamoDB does, on what cannot be the key of an item, or a number of it.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+    """
+    text = item[key].get("S")
+    try:
+        fits = isinstance(text, str) and 1 <= len(text.encode()) <= 2048
+        numbers = [Decimal(value["N"]) for value in item.values() if "N" in value]
+    except (UnicodeEncodeError, InvalidOperation):
+        fits, numbers = False, []
+    if not fits or any(not number.is_finite() or len(number.as_tuple().digits) > 38 for number in numbers):
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": "refused"}}, "PutItem")
 
 
 def check_consumer(deliver: Deliver, order: dict[str, Any]) -> None:

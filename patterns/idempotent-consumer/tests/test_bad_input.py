@@ -1,0 +1,78 @@
+"""What payments make of bad input."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from lab import bad_input
+from lab.handler_testing import Load
+
+ORDER = {"order_id": "o-1", "amount": 12.5, "customer_id": "c-1"}
+
+
+@dataclass
+class Tables:
+    """Both tables, as far as payments need them: who has a key, and what was paid."""
+
+    client: Any
+    keys: dict[str, Any] = field(default_factory=dict)
+    paid: list[str] = field(default_factory=list)
+
+    def put_item(self, Item: dict[str, Any], **_: Any) -> dict[str, Any]:
+        bad_input.refuse_what_dynamodb_does(Item, key="id")
+        if found := self.keys.get(Item["id"]["S"]):
+            answer: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": found}
+            raise self.client.exceptions.ConditionalCheckFailedException(answer, "PutItem")
+        self.keys[Item["id"]["S"]] = Item
+        return {}
+
+    def update_item(self, Key: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+        names, values = arguments["ExpressionAttributeNames"], arguments["ExpressionAttributeValues"]
+        stored = {names[f"#{value[1:]}"]: content for value, content in values.items()}
+        self.keys[Key["id"]["S"]] = self.keys[Key["id"]["S"]] | stored
+        return {}
+
+    def delete_item(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:
+        del self.keys[Key["id"]["S"]]
+        return {}
+
+    def transact_write_items(self, TransactItems: list[dict[str, Any]]) -> None:
+        *key, entry, balance = TransactItems
+        bad_input.refuse_what_dynamodb_does(entry["Put"]["Item"], key="customer_id")
+        bad_input.refuse_what_dynamodb_does(balance["Update"]["Key"], key="customer_id")
+        for item in key:
+            try:
+                self.put_item(item["Put"]["Item"])
+            except self.client.exceptions.ConditionalCheckFailedException as error:
+                reasons = [{"Code": "ConditionalCheckFailed", "Item": error.response["Item"]}]
+                answer: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+                raise self.client.exceptions.TransactionCanceledException(answer, "TransactWriteItems") from error
+        self.paid.append(TypeDeserializer().deserialize(entry["Put"]["Item"]["order_id"]))
+
+    def effects(self) -> list[str]:
+        done = list(self.paid)
+        self.keys.clear()
+        self.paid.clear()
+        return done
+
+
+@pytest.mark.parametrize("strategy", ["business-key", "transaction"])
+def test_whatever_a_message_is_it_fails_alone_and_is_told(
+    load: Load, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    payments = load(
+        "payments",
+        STRATEGY=strategy,
+        RECORD_EXPIRY_SECONDS="3600",
+        REGISTER_LAMBDA_CONTEXT="true",
+        IDEMPOTENCY_TABLE="idempotency",
+        LEDGER_TABLE="ledger",
+    )
+    client = payments.modules["ledger"].dynamodb
+    tables = Tables(client)
+    for operation in ("put_item", "update_item", "delete_item", "transact_write_items"):
+        monkeypatch.setattr(client, operation, getattr(tables, operation))
+
+    bad_input.check_consumer(bad_input.through(payments, tables.effects), ORDER)
