@@ -213,6 +213,28 @@ def test_on_a_fifo_queue_a_customer_is_a_group_and_an_order_sent_twice_is_one_me
     assert message["Attributes"]["MessageDeduplicationId"] == "o-0"
 
 
+@pytest.mark.parametrize("queue", ["orders.fifo"], indirect=True)
+@pytest.mark.parametrize("field", ["customer_id", "order_id"])
+@pytest.mark.parametrize("value", ["a b", "ü", "", "x" * 129, "\n", None, 5])
+def test_on_a_fifo_queue_an_id_that_sqs_refuses_is_told_before_it_is_sent(queue: Queue, field: str, value: Any) -> None:
+    with pytest.raises(Exception, match="1 of 2 orders were not published") as refused:
+        queue.producer.invoke({"orders": [orders(1)[0] | {field: value}, orders(2)[1]]})
+
+    assert f"{field} is " in str(refused.value)
+    assert "SQS takes 1 to 128 letters, digits and punctuation of ASCII" in str(refused.value)
+    assert str(refused.value).endswith("correct them first")
+    assert [json.loads(message["Body"])["order_id"] for message in received(queue.url)] == ["o-1"]
+
+
+def test_ten_large_orders_are_more_than_one_batch(queue: Queue) -> None:
+    large = [order | {"notes": "x" * 150_000} for order in orders(10)]
+
+    answer = queue.producer.invoke({"orders": large})
+
+    assert [receipt["order_id"] for receipt in answer["published"]] == [order["order_id"] for order in large]
+    assert len(received(queue.url)) == 10
+
+
 @pytest.mark.parametrize("path", sorted((PATTERN / "events").glob("*.json")), ids=lambda path: path.stem)
 def test_the_producer_accepts_every_sample_event(queue: Queue, path: Path) -> None:
     event = json.loads(path.read_text())

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.producer import produce, traced
+from handlers.producer import SNS_BATCH_BYTES, produce, traced
 
 TOPIC_ARN = os.environ["TOPIC_ARN"]
 sns = boto3.client("sns")
@@ -24,4 +24,4 @@ def publish(entries: list[Any]) -> Any:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return produce(event, context, entry=entry, send=publish)
+    return produce(event, context, entry=entry, send=publish, max_bytes=SNS_BATCH_BYTES)
