@@ -9,6 +9,8 @@ thousand times, a lone surrogate). What Lambda itself writes is taken for grante
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -116,6 +118,33 @@ def refuse_what_dynamodb_does(item: dict[str, Any], key: str) -> None:
         raise ClientError({"Error": {"Code": "ValidationException", "Message": "refused"}}, "PutItem")
 
 
+class Taker:
+    """A queue or a topic, which takes a batch with such a body whole, if AWS would take it, and else fails it whole."""
+
+    def __init__(self, body: str, max_bytes: int) -> None:
+        self.body = body
+        self.max_bytes = max_bytes
+        self._taken: list[str] = []
+
+    def __call__(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        texts = [entry[self.body] for entry in entries]
+        for entry in entries:
+            texts += [text for value in entry["MessageAttributes"].values() for text in value.values()]
+            texts += [entry[name] for name in ("MessageGroupId", "MessageDeduplicationId") if name in entry]
+        assert 1 <= len(entries) <= BATCH
+        assert sum(len(text.encode()) for text in texts) <= self.max_bytes
+        assert all(
+            re.fullmatch("[\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]+", text) for text in texts
+        )
+        self._taken += [str(json.loads(entry[self.body]).get("order_id")) for entry in entries]
+        return {"Successful": [{"Id": entry["Id"], "MessageId": f"sent-{entry['Id']}"} for entry in entries]}
+
+    def taken(self) -> list[str]:
+        """The ids of the orders taken since it was asked before."""
+        taken, self._taken = self._taken, []
+        return taken
+
+
 def check_consumer(deliver: Deliver, order: dict[str, Any]) -> None:
     """Delivers 10,000 messages in batches, made from a healthy order. Raises AssertionError, with the smallest batch
     of which something is not true that has to be true of all.
@@ -150,41 +179,73 @@ def judge(batch: list[Message], outcome: Outcome) -> None:
         assert len(outcome.effects) == len(set(outcome.effects))
 
 
+def check_producer(producer: LoadedFunction, sent: Callable[[], list[str]], order: dict[str, Any]) -> None:
+    """The same for a producer, which gets 10,000 orders. `sent()` are the ids of the orders, as text, that it has sent
+    since it was asked before.
+    """
+
+    @SETTINGS
+    @given(batches(order))
+    def holds(batch: list[Message]) -> None:
+        sent()
+        orders = [_as_lambda_decodes(message) for message in batch]
+        failures = 0
+        try:
+            producer.invoke({"orders": orders})
+        except Exception as error:
+            assert type(error).__name__ == "PublishError"
+            failures = int(str(error).split()[0])
+        told = Counter(line["message"] for line in producer.lines)
+        assert told == Counter({"published": BATCH - failures, "failed": failures}) - Counter()
+        assert all(len(json.dumps(line)) < 20_000 for line in producer.lines)
+        ids = Counter(sent())
+        assert ids.total() == BATCH - failures
+        healthy = [given["order_id"] for message, given in zip(batch, orders, strict=True) if message.is_healthy]
+        assert [ids[order_id] for order_id in healthy] == [1] * len(healthy)
+
+    holds()
+
+
 def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
     """Batches of ten: healthy orders, orders of which something is wrong, and noise."""
     names = st.sampled_from([*order, "correlation_id", "key", "extra"])
     values = st.sampled_from(VALUES) | _json()
-    changes = st.dictionaries(names, values | st.just(None), min_size=1, max_size=2)
+    change = st.tuples(names, st.sampled_from((None, *VALUES)) | _json())
     envelopes = st.sampled_from(ENVELOPES)
-    return st.lists(
-        st.one_of(
-            st.builds(_Draft),
-            st.builds(_Draft, envelope=envelopes),
-            st.builds(_Draft, changes=st.fixed_dictionaries({"extra": values.filter(_is_decodable)})),
-            st.builds(_Draft, changes=changes, is_healthy=st.just(False)),
-            st.builds(_Draft, changes=changes, envelope=envelopes, is_healthy=st.just(False)),
-            st.builds(_Draft, noise=st.sampled_from(NOISE) | st.text(max_size=20), is_healthy=st.just(False)),
-        ),
-        min_size=BATCH,
-        max_size=BATCH,
-    ).map(lambda drafts: [draft.message(order, number) for number, draft in enumerate(drafts, start=1)])
+    drafts = st.one_of(
+        st.builds(_Draft),
+        st.builds(_Draft, envelope=envelopes),
+        st.builds(_Draft, changes=st.tuples(st.tuples(st.just("extra"), values.filter(_is_decodable)))),
+        st.builds(_Draft, changes=st.tuples(change), is_healthy=st.just(False)),
+        st.builds(_Draft, changes=st.tuples(change, change), envelope=envelopes, is_healthy=st.just(False)),
+        st.builds(_Draft, noise=st.sampled_from(NOISE) | st.text(max_size=20), is_healthy=st.just(False)),
+    )
+    return st.tuples(*[drafts] * BATCH).map(
+        lambda drafted: [draft.message(order, number) for number, draft in enumerate(drafted, start=1)]
+    )
 
 
 @dataclass(frozen=True)
 class _Draft:
     """A message before it has a number: an order with some fields' JSON changed (None: left out), or else noise."""
 
-    changes: dict[str, str | None] = field(default_factory=dict)
+    changes: tuple[tuple[str, str | None], ...] = ()
     envelope: dict[str, Any] = field(default_factory=dict)
     noise: str | None = None
     is_healthy: bool = True
 
     def message(self, order: dict[str, Any], number: int) -> Message:
         fields = {name: json.dumps(value) for name, value in order.items()} | {"order_id": f'"o-{number}"'}
-        changed = (fields | self.changes).items()
+        changed = (fields | dict(self.changes)).items()
         body = ",".join(f"{json.dumps(name)}:{value}" for name, value in changed if value is not None)
         record = sqs_record(f"{{{body}}}" if self.noise is None else self.noise, f"m-{number}") | self.envelope
         return Message({name: value for name, value in record.items() if value is not ...}, self.is_healthy)
+
+
+def _as_lambda_decodes(message: Message) -> Any:
+    """A body as an order of a producer's event; text where it is no JSON."""
+    body = message.record["body"]
+    return json.loads(body) if _is_decodable(body) else body
 
 
 def _is_decodable(text: str) -> bool:

@@ -148,6 +148,14 @@ def test_the_producer_publishes_an_order_with_what_subscriptions_filter_and_trac
     assert receipt == {"order_id": "o-0", "correlation_id": "trace-1"}
 
 
+@pytest.mark.parametrize("goods", [None, "physical", [None], [["physical"]], {"physical": 1}])
+def test_an_order_that_cannot_be_filtered_is_refused_and_the_others_are_published(topic: Topic, goods: Any) -> None:
+    with pytest.raises(Exception, match=r"1 of 2 orders were not published: o-0 \(goods is .*; correct them first"):
+        topic.producer.invoke({"orders": [orders(1)[0] | {"goods": goods}, orders(2)[1]]})
+
+    assert [json.loads(message["Body"])["order_id"] for message in received(topic.queue_url)] == ["o-1"]
+
+
 def test_the_default_event_reaches_one_two_and_three_consumers() -> None:
     # Given the subscriptions: billing takes every order, shipping physical goods, analytics amounts from 100.
     event = json.loads((PATTERN / "events/default.json").read_text())

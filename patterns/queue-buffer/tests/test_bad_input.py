@@ -30,3 +30,14 @@ def test_whatever_a_message_is_it_fails_alone_and_is_told(load: Load, monkeypatc
 
     monkeypatch.setattr(client, "put_item", put_item)
     bad_input.check_consumer(bad_input.through(warehouse, effects), ORDER)
+
+
+@pytest.mark.parametrize("name", ["orders", "orders.fifo"])
+def test_whatever_an_order_is_the_producer_sends_the_others(
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    producer = load("producer", QUEUE_URL=f"https://sqs.eu-central-1.amazonaws.com/123456789012/{name}")
+    queue = bad_input.Taker("MessageBody", max_bytes=1_048_576)
+    monkeypatch.setattr(producer.app.sqs, "send_message_batch", lambda **call: queue(call["Entries"]))
+
+    bad_input.check_producer(producer, queue.taken, ORDER)
