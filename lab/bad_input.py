@@ -4,6 +4,13 @@
         billing = load("billing")
         bad_input.check_consumer(bad_input.through(billing), ORDER)
 
+and the same for inputs with a name, which are a table of docs/bad-input.md:
+
+    CASES = [Case("billing", {"amount": "1e27"}, "amount is 1E+27, and has to be a number above 0")]
+
+    def test_what_becomes_of_bad_input(load):
+        bad_input.check_cases(bad_input.through(load("billing")), ORDER, CASES)
+
 Messages are made as text, not as Python values: JSON can say what Python would not write (`1e400`, brackets nested ten
 thousand times, a lone surrogate). What Lambda itself writes is taken for granted: a message id, and where it is from.
 """
@@ -11,7 +18,7 @@ thousand times, a lone surrogate). What Lambda itself writes is taken for grante
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -69,6 +76,76 @@ ENVELOPES: tuple[dict[str, Any], ...] = (
 )
 
 Record = dict[str, Any]
+
+
+DEAD_LETTER_QUEUE = "the dead-letter queue"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input with a name: an order with some fields' JSON changed (None: left out), or with another envelope, or a
+    body that is no order. Without `says` it is processed; else it fails permanently, and so its log line begins.
+
+    `what` and `ends` are for the table: what it is, unless the changed JSON says it, and where it ends.
+    """
+
+    function: str
+    changes: dict[str, str | None] = field(default_factory=dict)
+    says: str = ""
+    ends: str = ""
+    what: str = ""
+    envelope: dict[str, Any] = field(default_factory=dict)
+    body: str | None = None
+
+    def __str__(self) -> str:
+        changes = ", ".join(f"`{name}: {_cut(value)}`" for name, value in self.changes.items())
+        return self.what or changes.replace(": missing`", "` missing")
+
+    def message(self, order: dict[str, Any], number: int) -> "Message":
+        return _Draft(tuple(self.changes.items()), self.envelope, self.body, not self.says).message(order, number)
+
+    @property
+    def row(self) -> list[str]:
+        """The case as cells of a table, after that of its function."""
+        ends = self.ends or (DEAD_LETTER_QUEUE if self.says else "processed")
+        return [str(self), "permanent" if self.says else "", f"`{self.says}`" if self.says else "", ends]
+
+
+def of_any(function: str) -> list[Case]:
+    """What may be in any message of a queue, for one of the functions that take orders from one."""
+    binary = {"messageAttributes": {"correlation_id": {"dataType": "Binary", "binaryValue": "3q2+7w=="}}}
+    empty = {"messageAttributes": {"correlation_id": {"dataType": "String"}}}
+    deep = "[" * 5000 + "]" * 5000
+    return [
+        Case(function, says="malformed message: RecursionError", body=NESTED, what="`[` ten thousand times"),
+        Case(function, says="malformed message: JSONDecodeError", body="order o-1", what="a body that is not JSON"),
+        Case(function, says="malformed message: JSONDecodeError", body="\ud800", what="a body that is not UTF-8"),
+        Case(function, says="malformed message: TypeError: the body is a JSON list", body="[1]", what="`[1]`"),
+        Case(function, envelope=binary, what="an attribute `correlation_id` of the type Binary"),
+        Case(function, envelope=empty, what="an attribute `correlation_id` without a value"),
+        Case(function, {"note": '"\\ud800"'}, what="a lone surrogate in a field that is not read"),
+        Case(function, {"correlation_id": '"\\ud800"'}, what="a lone surrogate as `correlation_id`"),
+        Case(function, {"correlation_id": '{"a":1}'}, what="an object as `correlation_id`"),
+        Case(function, {"note": deep}, what="5,000 nested arrays in a field that is not read"),
+        Case(function, {"key": '"k-1"'}, what="an order with a field `key`: its line has `order_id`, too"),
+    ]
+
+
+def check_cases(deliver: "Deliver", order: dict[str, Any], cases: Iterable[Case]) -> None:
+    """Delivers each case between two healthy orders. Raises AssertionError when one does not become what it says."""
+    for case in cases:
+        batch = [_Draft().message(order, 1), case.message(order, 2), _Draft().message(order, 3)]
+
+        outcome = deliver([message.record for message in batch])
+
+        judge(batch, outcome)
+        lines = [line for line in outcome.lines if line["message"] in ("processed", "failed")]
+        told = [line["message"] for line in lines]
+        assert told == ["processed", "failed" if case.says else "processed", "processed"], case
+        error = lines[1].get("error", "")
+        assert error.removeprefix("PermanentError: ").startswith(case.says), (case, error)
+        if "order_id" not in case.changes and case.body is None:
+            assert lines[1]["order_id"] == "o-2", case
 
 
 @dataclass(frozen=True)
@@ -246,6 +323,13 @@ def _as_lambda_decodes(message: Message) -> Any:
     """A body as an order of a producer's event; text where it is no JSON."""
     body = message.record["body"]
     return json.loads(body) if _is_decodable(body) else body
+
+
+def _cut(text: str | None) -> str:
+    """JSON as it is shown in a table."""
+    if text is None:
+        return "missing"
+    return text if len(text) <= 30 else f"{text[:8]}...{text[-2:]}"
 
 
 def _is_decodable(text: str) -> bool:

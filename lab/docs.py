@@ -6,17 +6,22 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from lab import asl, contract, evidence, hcl, paths, targets
 from lab.deployment import patterns
 from lab.evidence import KNOWN_GAP, PASSED, Evidence
 from lab.experiment import claim
 
+if TYPE_CHECKING:
+    from lab.bad_input import Case
+
 FAILURES = ("<!-- BEGIN FAILURES -->", "<!-- END FAILURES -->")
 INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
 STATES = ("<!-- BEGIN STATES -->", "<!-- END STATES -->")
 CONTRACT = ("<!-- BEGIN CONTRACT -->", "<!-- END CONTRACT -->")
+BAD_INPUT = ("<!-- BEGIN BAD INPUT -->", "<!-- END BAD INPUT -->")
 GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
 TABLE = re.compile(r"(<!-- BEGIN TABLE (test_\w+) -->)")
 NOT_RUN = "not run yet"
@@ -55,6 +60,7 @@ def parts() -> dict[Path, dict[Markers, str]]:
     for folder in sorted(path.parent for path in paths.MODULES.glob("*/main.tf")):
         wanted[folder / "README.md"] = {INTERFACE: interface(folder)}
     wanted[paths.ROOT / "docs/contract.md"] = {CONTRACT: contract.table()}
+    wanted[paths.ROOT / "docs/bad-input.md"] = {BAD_INPUT: bad_inputs()}
     wanted[paths.ROOT / "docs/gaps.md"] = {GAPS: gaps()}
     return wanted
 
@@ -72,14 +78,18 @@ def within(text: str, markers: Markers) -> str:
 
 def experiments(pattern: str) -> list[Callable[..., Any]]:
     """A pattern's experiments, in the order of the file."""
-    file = paths.PATTERNS / pattern / "tests/test_failures.py"
-    spec = importlib.util.spec_from_file_location(f"{pattern}_failures".replace("-", "_"), file)
+    found = vars(_tests(pattern, "test_failures")).values()
+    return [value for value in found if getattr(value, "pytestmark", None) and mark(value, "experiment")]
+
+
+def _tests(pattern: str, name: str) -> ModuleType:
+    """A module of a pattern's tests."""
+    file = paths.PATTERNS / pattern / f"tests/{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{pattern}_{name}".replace("-", "_"), file)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return [
-        value for value in vars(module).values() if getattr(value, "pytestmark", None) and mark(value, "experiment")
-    ]
+    return module
 
 
 def mark(function: Callable[..., Any], name: str) -> Any:
@@ -170,6 +180,24 @@ def interface(folder: Path) -> str:
     if outputs:
         rows += ["| Output | Description |", "|---|---|", *outputs]
     return "\n".join(rows).strip()
+
+
+def bad_inputs() -> str:
+    """Tables of bad inputs, from the cases that the patterns' tests check: first of any message, then by pattern."""
+    from lab import bad_input  # what generates input is for tests, and no command should wait for its import
+
+    lines = ["## Any message of a queue", "", *_cases(bad_input.of_any("")), ""]
+    for file in sorted(paths.PATTERNS.glob("*/tests/test_bad_input.py")):
+        pattern = file.parents[1].name
+        lines += [f"## {pattern}", "", *_cases(_tests(pattern, "test_bad_input").CASES), ""]
+    return "\n".join(lines).strip()
+
+
+def _cases(cases: "list[Case]") -> list[str]:
+    named = any(case.function for case in cases)
+    titles = [*(["Function"] if named else []), "Input", "Class", "The log says", "Where it ends"]
+    rows = [[*([f"`{case.function}`"] if named else []), *case.row] for case in cases]
+    return [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def gaps() -> str:

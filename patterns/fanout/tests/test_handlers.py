@@ -66,7 +66,7 @@ def test_a_consumer_logs_its_effect_with_the_order_and_its_correlation_id(
         ("billing", {"amount": "one hundred"}, 'PermanentError: amount is "one hundred", and has to be a number'),
         ("billing", {"amount": 0}, "PermanentError: amount is 0, and has to be a number above 0"),
         ("billing", {"amount": 120.105}, "PermanentError: amount is 120.105, and has to be a number"),
-        ("billing", {"amount": float("nan")}, "PermanentError: amount is nan"),
+        ("billing", {"amount": float("nan")}, "PermanentError: amount is NaN"),
         ("billing", {"amount": 1e27}, "PermanentError: amount is 1E+27"),
         ("billing", {"customer_id": ...}, "PermanentError: customer_id is missing, and has to be text"),
         ("billing", {"customer_id": None}, "PermanentError: customer_id is null, and has to be text"),

@@ -5,12 +5,39 @@ from typing import Any
 import pytest
 
 from lab import bad_input
+from lab.bad_input import Case, Deliver, of_any
 from lab.handler_testing import Load
 
 ORDER = {"order_id": "o-1", "customer_id": "c-1", "items": 2}
 
 
-def test_whatever_a_message_is_it_fails_alone_and_is_told(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+TEXT = "and has to be text of 1 to 512 bytes"
+NUMBER = "and has to be a whole number from 1"
+CASES = [
+    *(
+        Case("warehouse", {"order_id": json}, f"order_id is {shown}, {TEXT}")
+        for json, shown in [("null", "null"), ("5", "5"), ("[]", "an array"), ('""', '""'), (None, "missing")]
+    ),
+    Case("warehouse", {"order_id": '"\\ud800"'}, f'order_id is "\\ud800", {TEXT}'),
+    Case("warehouse", {"order_id": f'"{"x" * 3000}"'}, 'order_id is "xxxx', what="an `order_id` of 3,000 characters"),
+    Case("warehouse", {"customer_id": "null"}, f"customer_id is null, {TEXT}"),
+    Case("warehouse", {"items": "0"}, f"items is 0, {NUMBER}"),
+    Case("warehouse", {"items": "2.9"}, f"items is 2.9, {NUMBER}"),
+    Case("warehouse", {"items": "true"}, f"items is true, {NUMBER}"),
+    Case("warehouse", {"items": '"2"'}, f'items is "2", {NUMBER}'),
+    Case("warehouse", {"items": "1e400"}, f"items is 1E+400, {NUMBER}"),
+    Case(
+        "warehouse",
+        {"order_id": '"o-1"', "items": "50"},
+        "order_id was reserved before, for another customer or number of items",
+        what="another order under an `order_id` that has a reservation",
+    ),
+]
+
+
+@pytest.fixture
+def deliver(load: Load, monkeypatch: pytest.MonkeyPatch) -> Deliver:
+    """To the warehouse, on a table that refuses what DynamoDB refuses."""
     warehouse = load("warehouse", TABLE_NAME="reservations")
     client = warehouse.app.dynamodb
     reserved: dict[str, Any] = {}
@@ -29,7 +56,15 @@ def test_whatever_a_message_is_it_fails_alone_and_is_told(load: Load, monkeypatc
         return done
 
     monkeypatch.setattr(client, "put_item", put_item)
-    bad_input.check_consumer(bad_input.through(warehouse, effects), ORDER)
+    return bad_input.through(warehouse, effects)
+
+
+def test_what_becomes_of_bad_input(deliver: Deliver) -> None:
+    bad_input.check_cases(deliver, ORDER, [*CASES, *of_any("warehouse")])
+
+
+def test_whatever_a_message_is_it_fails_alone_and_is_told(deliver: Deliver) -> None:
+    bad_input.check_consumer(deliver, ORDER)
 
 
 @pytest.mark.parametrize("name", ["orders", "orders.fifo"])

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.producer import produce, traced
+from handlers.producer import SQS_BATCH_BYTES, produce, traced
 
 QUEUE_URL = os.environ["QUEUE_URL"]
 sqs = boto3.client("sqs")
@@ -23,4 +23,4 @@ def send(entries: list[Any]) -> Any:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return produce(event, context, entry=entry, send=send)
+    return produce(event, context, entry=entry, send=send, max_bytes=SQS_BATCH_BYTES)

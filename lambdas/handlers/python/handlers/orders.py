@@ -38,7 +38,7 @@ def identifier(order: Order, name: str) -> str:
     value = order.get(name)
     if isinstance(value, str) and value.strip() and 1 <= _utf8_bytes(value) <= MAX_IDENTIFIER_BYTES:
         return value
-    raise _refused(order, name, f"text of 1 to {MAX_IDENTIFIER_BYTES} bytes in UTF-8")
+    raise refused(order, name, f"text of 1 to {MAX_IDENTIFIER_BYTES} bytes in UTF-8")
 
 
 def amount(order: Order, name: str = "amount") -> Decimal:
@@ -48,7 +48,7 @@ def amount(order: Order, name: str = "amount") -> Decimal:
         in_cents = value.quantize(CENT)
         if in_cents == value:
             return in_cents
-    raise _refused(order, name, f"a number above 0 and up to {MAX_AMOUNT}, with at most two decimals")
+    raise refused(order, name, f"a number above 0 and up to {MAX_AMOUNT}, with at most two decimals")
 
 
 def quantity(order: Order, name: str) -> int:
@@ -56,7 +56,7 @@ def quantity(order: Order, name: str) -> int:
     value = order.get(name)
     if type(value) is int and 1 <= value <= MAX_QUANTITY:
         return value
-    raise _refused(order, name, f"a whole number from 1 to {MAX_QUANTITY}")
+    raise refused(order, name, f"a whole number from 1 to {MAX_QUANTITY}")
 
 
 def _decimal(value: Any) -> Decimal | None:
@@ -82,6 +82,7 @@ def _utf8_bytes(text: str) -> int:
         return 0
 
 
-def _refused(order: Order, name: str, rule: str) -> PermanentError:
+def refused(order: Order, name: str, rule: str) -> PermanentError:
+    """The error that names the field, its value and the rule."""
     value = shown(order[name]) if name in order else "missing"
     return PermanentError(f"{name} is {value}, and has to be {rule}")

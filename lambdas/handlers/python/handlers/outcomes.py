@@ -78,7 +78,7 @@ def shown(value: Any) -> str:
             return "an object"
         case str():
             return json.dumps(value) if len(value) <= 40 else f"{json.dumps(value[:40])}... ({len(value)} characters)"
-        case None | bool():
+        case None | bool() | float():
             return json.dumps(value)
     text = str(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.outcomes import PermanentError, shown
+from handlers import orders
 from handlers.producer import SNS_BATCH_BYTES, produce, traced
 
 TOPIC_ARN = os.environ["TOPIC_ARN"]
@@ -19,7 +19,7 @@ def entry(order: dict[str, Any]) -> dict[str, Any]:
     goods = order.get("goods")
     # Of an array SNS takes no objects and no arrays, and filters match nothing that is not one.
     if not (isinstance(goods, list) and all(isinstance(kind, str) for kind in goods)):
-        raise PermanentError(f"goods is {shown(goods)}, and has to be an array of text to be filtered by")
+        raise orders.refused(order, "goods", "an array of text to be filtered by")
     kinds = {"DataType": "String.Array", "StringValue": json.dumps(goods)}
     return {"Message": json.dumps(order), "MessageAttributes": {"goods": kinds} | traced(order)}
 

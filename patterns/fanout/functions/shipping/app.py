@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers import orders
-from handlers.outcomes import PermanentError, shown
+from handlers.outcomes import PermanentError
 from handlers.sqs import consume
 
 KINDS = ("physical", "digital")
@@ -24,7 +24,7 @@ class Order:
 def parse(body: dict[str, Any]) -> Order:
     goods = body.get("goods")
     if not isinstance(goods, list) or not all(kind in KINDS for kind in goods):
-        raise PermanentError(f"goods is {shown(goods)}, and has to be an array of {' and '.join(KINDS)}")
+        raise orders.refused(body, "goods", f"an array of {' and '.join(KINDS)}")
     if "physical" not in goods:
         raise PermanentError("nothing to ship: the subscription's filter policy should have kept this order away")
     return Order(customer_id=orders.identifier(body, "customer_id"), goods=tuple(goods))
