@@ -59,13 +59,16 @@ def log_kept() -> Iterator[LogLines]:
     All loggers of one POWERTOOLS_SERVICE_NAME share a handler, wherever they are. As on Lambda, only UTF-8 can be
     written: a line that is not is lost.
     """
-    handler, written = Logger().registered_handler, io.BytesIO()
+    logger, written = Logger(), io.BytesIO()
+    handler = logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
     before, handler.stream = handler.stream, io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+    named = logging.getLogger(logger.name)
+    named.propagate = False  # pytest would format each line, and its traceback, once more
     try:
         yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
     finally:
-        handler.stream = before
+        handler.stream, named.propagate = before, True
 
 
 @dataclass
