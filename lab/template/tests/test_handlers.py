@@ -23,7 +23,7 @@ def test_an_order_is_packed(load: Load) -> None:
     assert said == {"message": "processed", "order_id": "o-1", "correlation_id": "trace-1", "packed": 3}
 
 
-@pytest.mark.parametrize("items", ["a dozen", 0, None])
+@pytest.mark.parametrize("items", ["a dozen", 0, None, 2.9, True])
 def test_a_poison_order_fails_alone_and_permanently(load: Load, items: Any) -> None:
     consumer = load("consumer")
 

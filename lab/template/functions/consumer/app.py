@@ -5,15 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import orders
 from handlers.sqs import consume
 
 
 def parse(body: dict[str, Any]) -> int:
     """How many items the order has."""
-    items = int(body["items"])
-    if items < 1:
-        raise ValueError(f"items is {items}, an order has at least one")
-    return items
+    return orders.quantity(body, "items")
 
 
 def pack(items: int) -> dict[str, Any]:

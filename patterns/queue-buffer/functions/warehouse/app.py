@@ -56,7 +56,8 @@ def reserve(order: Order) -> dict[str, Any]:
         )
         outcome = "reserved"
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
-        if error.response["Item"] != wanted:
+        answer: Any = error.response
+        if answer["Item"] != wanted:
             raise PermanentError("order_id was reserved before, for another customer or number of items") from error
         outcome = "already reserved"
     except (BotoCoreError, ClientError) as error:
