@@ -97,9 +97,8 @@ ImportAnew = Callable[[str, Path], ModuleType]
 @pytest.fixture
 def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment variables that every function has, and none that the tests themselves may run with."""
-    logging.root.manager.loggerDict.pop(
-        "function", None
-    )  # how it writes is for the first Logger of an environment to say
+    # Of the loggers of one service, the first says how all of them write.
+    logging.root.manager.loggerDict.pop("function", None)
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
