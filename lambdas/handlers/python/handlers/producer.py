@@ -55,7 +55,7 @@ def produce(
     send: Callable[[list[Entry]], Mapping[str, Any]],
     max_bytes: int,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Publish `event["orders"]` under `event["correlation_id"]`, or each under an id of its own.
+    """Publishes `event["orders"]` under `event["correlation_id"]`, or each under an id of its own.
 
     `entry(order)` is an order, with its `correlation_id`, as an entry of SendMessageBatch or PublishBatch, but for its
     Id; what it raises on malformed data (handlers.outcomes.MALFORMED) or as PermanentError keeps that order from being

@@ -65,7 +65,7 @@ def consume[Message](
     act: Callable[[Message], dict[str, Any]],
     postpone: Callable[[SQSRecord], int] | None = None,
 ) -> PartialItemFailureResponse:
-    """Run `act(parse(body))` for every message of an SQS event, and return the partial batch response.
+    """Runs `act(parse(body))` for every message of an SQS event, and returns the partial batch response.
 
     `parse` gets the body decoded from JSON, numbers with a point as Decimal; what it raises on malformed data
     (handlers.outcomes.MALFORMED) is permanent. `act` returns the fields to log with "processed". A failed message,

@@ -69,7 +69,7 @@ class _Processor(BatchProcessor):
 
 
 def consume(event: dict[str, Any], context: LambdaContext, act: Act) -> PartialItemFailureResponse:
-    """Run `act(record)` for the records of a stream event up to the first failure, and return the batch response.
+    """Runs `act(record)` for the records of a stream event up to the first failure, and returns the batch response.
 
     `act` gets the record as Lambda sent it, and returns the fields to log with "processed". Raises FailedAtHead, and
     UnreportedFailure where nobody would read the report (REPORT_BATCH_ITEM_FAILURES).
