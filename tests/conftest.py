@@ -13,8 +13,9 @@ from lab import paths
 
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the person who runs the tests chose (`make test TARGET=aws KEEP=1`) is not meant for the code under test, nor
-    is what make tells a make that it runs.
+    """What the person who runs the tests chose (`make test TARGET=aws KEEP=1`) is not meant for the code under test.
+
+    Nor is what make tells a make that it runs.
     """
     exported = re.findall(r"^export (.*)$", (paths.ROOT / "Makefile").read_text(), re.MULTILINE)
     for name in [*" ".join(exported).split(), "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]:
