@@ -1,12 +1,30 @@
 # The interface of the lab. Every target sets up what it needs; `make help` lists them.
 
 PYTHON ?= $(shell command -v python3.13 || echo python3)
-LAB_DIR ?= .lab
-export LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT ID RATE DURATION QUEUE COPY
-export FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
+VARIABLES := LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT ID RATE DURATION QUEUE COPY
+VARIABLES += FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
+export $(VARIABLES)
+# as they were typed: make would expand a $ in them
+$(foreach name,$(VARIABLES),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
+ifeq ($(strip $(value LAB_DIR)),)
+override LAB_DIR := .lab
+endif
 
-VENV := $(LAB_DIR)/venv
-LAB := PYTHONPATH=.:lambdas/fault_injection/python $(VENV)/bin/python -m lab
+# Recipes name the folder as the shell does, "$$LAB_DIR": whatever is in it, the shell takes it for one word.
+LAB := PYTHONPATH=.:lambdas/fault_injection/python "$$LAB_DIR/venv/bin/python" -m lab
+PATHS := "$(PYTHON)" -m lab.paths
+
+define INSTALL
+command -v "$(PYTHON)" >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/" >&2; exit 1; }; \
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")' || exit 1; \
+$(PATHS) claim || exit 1; \
+log="$$LAB_DIR/logs/setup.log"; mkdir -p "$$LAB_DIR/logs"; \
+echo "… installing the lab's Python packages into $$LAB_DIR/venv (once, about half a minute)" >&2; \
+"$(PYTHON)" -m venv --clear "$$LAB_DIR/venv" >"$$log" 2>&1 \
+  && "$$LAB_DIR/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock >>"$$log" 2>&1 \
+  && cp requirements.lock "$$LAB_DIR/venv/.installed" \
+  || { tail -n 12 "$$log"; echo "The whole log: $$log"; exit 1; } >&2
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up down status env new build apply send trace load fault heal redrive replay verify destroy test lint docs bench clean
@@ -15,7 +33,8 @@ LAB := PYTHONPATH=.:lambdas/fault_injection/python $(VENV)/bin/python -m lab
 help:  ## list what there is to type
 	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-setup: $(VENV)/.installed  ## the lab's own Python environment (every other target does it too)
+setup:  ## the lab's own Python environment (every other target does it too)
+	cmp -s requirements.lock "$$LAB_DIR/venv/.installed" || { $(INSTALL); }
 
 up: setup  ## start LocalStack (PORT=4566)
 	$(LAB) up
@@ -78,15 +97,6 @@ bench: setup  ## measure what the lab promises: PATTERN=
 	$(LAB) bench
 
 clean:  ## remove everything that the lab made
-	if [ -x $(VENV)/bin/python ]; then $(LAB) clean; fi
-	rm -rf $(LAB_DIR) patterns/*/.terraform patterns/*/.terraform.lock.hcl modules/*/.terraform modules/*/.terraform.lock.hcl
-
-$(VENV)/.installed: requirements.lock
-	command -v $(PYTHON) >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/" >&2; exit 1; }
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")'
-	mkdir -p $(LAB_DIR)/logs
-	echo "… installing the lab's Python packages into $(VENV) (once, about half a minute)" >&2
-	$(PYTHON) -m venv --clear $(VENV) >$(LAB_DIR)/logs/setup.log 2>&1 \
-	  && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock >>$(LAB_DIR)/logs/setup.log 2>&1 \
-	  || { tail -n 12 $(LAB_DIR)/logs/setup.log; echo "The whole log: $(LAB_DIR)/logs/setup.log"; exit 1; } >&2
-	touch $@
+	$(PATHS) claim
+	if [ -x "$$LAB_DIR/venv/bin/python" ]; then $(LAB) clean; fi
+	$(PATHS) remove

@@ -1,6 +1,7 @@
 """What the tests of the lab share: folders of their own instead of the repository's, and a port of their own."""
 
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Nor is what make tells a make that it runs.
     """
-    exported = re.findall(r"^export (.*)$", (paths.ROOT / "Makefile").read_text(), re.MULTILINE)
+    exported = re.findall(r"^VARIABLES [:+]= (.*)$", (paths.ROOT / "Makefile").read_text(), re.MULTILINE)
     for name in [*" ".join(exported).split(), "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]:
         monkeypatch.delenv(name, raising=False)
 
@@ -30,6 +31,21 @@ def lab_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("BUILD", "EVIDENCE", "LOGS", "STATE"):
         monkeypatch.setattr(paths, name, folder / name.lower())
     return folder
+
+
+@pytest.fixture
+def install() -> Callable[[Path], None]:
+    """Makes a lab's folder, with the Python environment that runs these tests in the place of its own."""
+
+    def make(lab_dir: Path) -> None:
+        paths.claim(lab_dir)
+        venv = lab_dir / "venv"
+        venv.mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            (venv / name).symlink_to(Path(sys.prefix) / name)
+        shutil.copy(paths.ROOT / "requirements.lock", venv / ".installed")
+
+    return make
 
 
 @pytest.fixture
