@@ -9,6 +9,15 @@ from typing import Any
 RUNNING = "RUNNING"
 
 
+def decoded(text: str) -> dict[str, Any]:
+    """A JSON object; empty for anything else, whatever it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 @dataclass
 class Visit:
     """A visit to a state; `depth` counts the Map and Parallel states around it, `errors` are its attempts'."""
@@ -94,7 +103,7 @@ def _error(event: dict[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Execution:
-    """An execution, with the order and the correlation id of its input."""
+    """An execution, with the order (else its name) and the correlation id (else "") of its input."""
 
     arn: str
     order_id: str
@@ -117,8 +126,9 @@ def find(client: Any, state_machine_arn: str, correlation_ids: set[str], since: 
 def describe(client: Any, execution_arn: str) -> Execution:
     """An execution by its ARN. Raises the client's ExecutionDoesNotExist."""
     described = client.describe_execution(executionArn=execution_arn)
-    given = json.loads(described.get("input", "{}"))
-    order_id, correlation_id = given.get("order_id", described["name"]), given.get("correlation_id", "")
+    given = decoded(described.get("input", ""))
+    order_id, correlation_id = str(given.get("order_id", described["name"])), given.get("correlation_id")
+    correlation_id = correlation_id if isinstance(correlation_id, str) else ""  # nothing else correlates
     return Execution(described["executionArn"], order_id, correlation_id, described["status"], described.get("error"))
 
 
@@ -128,4 +138,6 @@ def named(client: Any, state_machine_arn: str, name: str) -> Execution | None:
     try:
         return describe(client, prefix + name.removeprefix(prefix))
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+        return None
+    except client.exceptions.ValidationException:  # too long for an ARN
         return None

@@ -119,12 +119,16 @@ class Client:
         name = executionArn.removeprefix("arn:")
         if name == "nosuch":
             raise self.exceptions.ExecutionDoesNotExist()
+        if len(name) > 256:
+            raise self.exceptions.ValidationException()
         return {"executionArn": executionArn, "name": name, "input": json.dumps(given), "status": status}
 
     class exceptions:
         class ExecutionDoesNotExist(Exception): ...
 
         class InvalidArn(Exception): ...
+
+        class ValidationException(Exception): ...
 
 
 class TestFollowing:
@@ -172,3 +176,27 @@ def test_an_execution_is_found_by_its_name_and_by_its_arn(name: str) -> None:
 
 def test_what_names_no_execution_finds_none() -> None:
     assert executions.named(Client(), "arn", "nosuch") is None
+    assert executions.named(Client(), "arn", "x" * 257) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "[1]",
+        "3",
+        "null",
+        "",
+        "[" * 100_000,
+        '{"correlation_id": ["c"]}',
+        '{"correlation_id": null, "order_id": {"a": 1}}',
+    ],
+)
+def test_an_execution_whose_input_is_odd_has_no_correlation_id(given: str) -> None:
+    class Described(Client):
+        def describe_execution(self, executionArn: str) -> dict[str, Any]:
+            return {"executionArn": executionArn, "name": "odd", "input": given, "status": "SUCCEEDED"}
+
+    found = executions.describe(Described(), "arn:odd")
+
+    assert found.correlation_id == ""
+    assert isinstance(found.order_id, str)
