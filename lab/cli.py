@@ -7,13 +7,16 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import botocore.exceptions
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from typer.exceptions import TyperException
 
 from lab import bench as benchmarks
@@ -22,7 +25,7 @@ from lab import faults, follow, journeys, localstack, packages, paths, targets, 
 from lab import load as loads
 from lab import new as template
 from lab.console import LabError, console, errors, step
-from lab.deployment import Deployment, check_pattern, deployed, in_workspace
+from lab.deployment import Deployment, FunctionFailed, check_pattern, copies, deployed, in_workspace
 from lab.targets import Target
 
 INTERRUPTED = 130  # the exit status of what SIGINT ended: 128 + 2
@@ -52,6 +55,8 @@ def main() -> None:
         status = failed(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
+    except (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError) as error:
+        status = failed(f"The target no longer answers: {error} What runs: make status")
     except Exception as error:
         status = failed(unforeseen(error))
     if status == INTERRUPTED:
@@ -106,7 +111,8 @@ def down() -> None:
 def status() -> None:
     """Shows what runs, where, and what is deployed."""
     lab = localstack.default()
-    if instance := lab.running():
+    instance = lab.running()
+    if instance:
         state = "ready" if localstack.healthy(instance) else "not answering"
         functions = len(lab.function_processes())
         console.print(f"LocalStack {localstack.VERSION} at {instance.url}: {state} (pid {instance.pid})")
@@ -116,9 +122,10 @@ def status() -> None:
         console.print(f"  time runs faster than on AWS: {scale}", style="dim")
     else:
         console.print("LocalStack is not running: make up")
-    table = Table("pattern", "workspace", box=None)
-    for row in deployed():
-        table.add_row(*row)
+    table = Table(*(Column(name, overflow="fold") for name in ("pattern", "workspace")), box=None)
+    for pattern, workspace in deployed():
+        if instance or not is_local(workspace):  # what was on a LocalStack that is gone is gone with it
+            table.add_row(pattern, workspace)
     console.print(table if table.row_count else "Nothing is deployed.")
 
 
@@ -163,7 +170,8 @@ def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesO
     deployment = Deployment.of(pattern, ready(target, yes))
     with step("building") as progress:
         progress.result = built(deployment.zips)
-    with step("terraform apply") as progress:
+    undone = f"What was made so far is in the state: `make apply PATTERN={pattern}` goes on, `make destroy` removes it."
+    with said_when_interrupted(undone), step("terraform apply") as progress:
         outcome = deployment.apply(progress.detail)
         counts = "{add} added, {change} changed, {remove} destroyed".format(**outcome.changes)
         waits = (
@@ -190,22 +198,21 @@ def send(
 ) -> None:
     """Sends sample events in, and shows what the functions make of them."""
     deployment = applied(pattern, target)
-    file = deployment.folder / "events" / f"{event}.json"
-    if not file.exists():
-        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.json")))
-        raise LabError(f"Unknown EVENT={event}. There are: {known}.")
-    try:
-        payload = json.loads(file.read_text())
-    except ValueError as error:
-        raise LabError(f"{paths.shown(file)} is not JSON: {error}") from error
+    payload = deployment.event(event)
     began = time.time()
     sent: set[str] = set()
     for _ in range(count):
-        published = deployment.invoke(deployment.contract.entry, payload)["published"]
+        try:
+            published = deployment.invoke(deployment.contract.entry, payload)["published"]
+        except FunctionFailed as error:
+            file = deployment.folder / "events" / f"{event}.json"
+            raise LabError(f"{error}\nIt was sent {paths.shown(file)}: is that what it takes?") from error
         sent |= {item["correlation_id"] for item in published}
         if count == 1:
             for item in published:
                 console.print(f"  sent {journeys.subject(item)}", markup=False)
+    if not sent:
+        raise LabError(f"Nothing was sent: {deployment.contract.entry} has published nothing of EVENT={event}.")
     follow.follow(deployment, sent, began)
 
 
@@ -224,7 +231,7 @@ def trace(
     hops = journeys.hops(deployment, id)
     if not hops:
         raise LabError(f"No function of {deployment.name} logged anything under ID={id}. `make send` prints the ids.")
-    console.print(journeys.table(hops))
+    console.print(journeys.table(hops), markup=False)
 
 
 @app.command()
@@ -270,7 +277,7 @@ def fault(
     example = "For example PARAMETERS='{\"seconds\": 2}'."
     try:
         more = json.loads(parameters)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabError(f"PARAMETERS is not JSON: {error}. {example}") from error
     if not isinstance(more, dict):
         raise LabError(f"PARAMETERS is not a JSON object: {parameters}. {example}")
@@ -325,8 +332,12 @@ def destroy(
         console.print(f"LocalStack is not running, and {pattern} is gone with it.")
         return
     chosen = reachable(target)
-    deployment = in_workspace(pattern, f"{chosen.name}-{copy}" if copy else chosen.name, chosen)
-    with step("terraform destroy") as progress:
+    known = copies(pattern, chosen)
+    if copy and copy not in known:
+        raise LabError(f"Unknown COPY={copy}. There are: {', '.join(known) or 'none'}.")
+    deployment = known[copy] if copy else Deployment.of(pattern, chosen)
+    undone = "What is not destroyed yet is in the state: the same command goes on."
+    with said_when_interrupted(undone), step("terraform destroy") as progress:
         outcome = deployment.destroy(progress.detail)
         progress.result = (
             f"terraform destroy: {outcome.changes['remove']} destroyed, and nothing is left of {deployment.name}"
@@ -345,13 +356,15 @@ def test(
         check_pattern(pattern)
     terraform.find_executable()
     os.environ["KEEP"] = "1" if keep else ""  # pytest's fixtures read it
-    was_running = localstack.default().running() is not None
+    was_running = target != "local" or localstack.default().running() is not None
     chosen = ready(target, yes)
+    undone = "What is left of it shows in `make status`; `make destroy PATTERN=<name> COPY=<name>` removes it."
     try:
-        code = testing.run_tests(pattern, chosen)
+        with said_when_interrupted(undone):
+            code = testing.run_tests(pattern, chosen)
     finally:
-        if target == "local" and not was_running and not keep:
-            down()
+        if not was_running and not keep:
+            stop_unused()
     sys.exit(code)
 
 
@@ -379,7 +392,7 @@ def bench(pattern: PatternOption = "fanout") -> None:
 @app.command()
 def clean() -> None:
     """Stops everything, and refuses to forget what is deployed where it outlives the lab."""
-    outlives = [f"{name} ({workspace})" for name, workspace in deployed() if not workspace.startswith("local")]
+    outlives = [f"{name} ({workspace})" for name, workspace in deployed() if not is_local(workspace)]
     if outlives:
         raise LabError(f"Still deployed: {', '.join(outlives)}. Destroy it first, or its state is lost.")
     down()
@@ -401,10 +414,25 @@ def start_local() -> None:
         forget_local()
 
 
+def stop_unused() -> None:
+    """Stops the local target, unless another command uses it, or something is deployed on it."""
+    with localstack.default().alone() as alone:
+        found = ", ".join(f"{pattern} ({workspace})" for pattern, workspace in deployed("local"))
+        if alone and not found:
+            down()
+        else:
+            console.print(f"LocalStack goes on: {found or 'another command uses it'}. To stop it: make down")
+
+
 def forget_local() -> None:
     """Drops Terraform's state of the local target: a LocalStack that starts is empty."""
     for pattern, workspace in deployed("local"):
         in_workspace(pattern, workspace, targets.local()).terraform.forget()
+
+
+def is_local(workspace: str) -> bool:
+    """Whether it is one of the local target's."""
+    return workspace == "local" or workspace.startswith("local-")
 
 
 def ready(name: str, yes: bool) -> Target:
@@ -424,9 +452,10 @@ def ready(name: str, yes: bool) -> Target:
 def reachable(name: str) -> Target:
     """The target, which must answer."""
     target = targets.find(name)
-    if name == "local" and not localstack.default().running():
-        raise LabError("LocalStack is not running, and nothing is deployed on it: make apply PATTERN=<name>")
-    target.identity()
+    if name == "local":
+        localstack.default().answering()
+    else:
+        target.identity()
     return target
 
 
@@ -438,6 +467,16 @@ def applied(pattern: str, target: str) -> Deployment:
 
 def built(zips: list[Path]) -> str:
     return f"built {len(zips)} zips in {paths.shown(paths.BUILD)}"
+
+
+@contextmanager
+def said_when_interrupted(text: str) -> Iterator[None]:
+    """Says how things stand when Ctrl-C ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(text, markup=False)
+        raise
 
 
 def operate(deployment: Deployment, operation: str) -> None:

@@ -18,9 +18,14 @@ from lab.contract import Contract
 from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
+RUN_VARIABLE = "LAB_RUN"  # the environment variable with the id of a run of tests: what it deploys is marked with it
+
 # How long after it was deleted something may still be listed, on the local target; AWS does so with a queue for up to
 # 60 s: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
 GONE_WITHIN_SECONDS = 18
+
+# what a synchronous invocation may send: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+INVOKE_LIMIT_BYTES = 6 * 1024 * 1024
 
 
 def patterns() -> list[str]:
@@ -40,7 +45,10 @@ class FunctionFailed(LabError):
     """A function that was invoked has failed; `answer` is what Lambda gave back, decoded."""
 
     def __init__(self, function: str, answer: Any) -> None:
-        super().__init__(f"The function {function} failed: {json.dumps(answer)}")
+        said = answer
+        if isinstance(answer, dict):  # its log has the rest
+            said = {name: value for name, value in answer.items() if name not in ("requestId", "stackTrace")}
+        super().__init__(f"The function {function} failed: {json.dumps(said)}")
         self.answer = answer
 
 
@@ -127,10 +135,31 @@ class Deployment:
         """How many messages a queue holds."""
         return depth(self.target.client("sqs"), queue_url)
 
+    def event(self, name: str) -> Any:
+        """A sample event of the pattern, decoded. Raises LabError, naming the file, when it cannot be sent."""
+        known = sorted(file.stem for file in (self.folder / "events").glob("*.json"))
+        if name not in known:
+            raise LabError(f"Unknown EVENT={name}. There are: {', '.join(known)}.")
+        file = self.folder / "events" / f"{name}.json"
+        try:
+            event = json.loads(file.read_text(encoding="utf-8"))
+            size = len(json.dumps(event, allow_nan=False))
+        except UnicodeDecodeError as error:
+            raise LabError(f"{paths.shown(file)} is not UTF-8: {error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise LabError(f"{paths.shown(file)} is not JSON: {error}.") from error
+        except OSError as error:
+            raise LabError(f"{paths.shown(file)} cannot be read: {error.strerror}.") from error
+        if size > INVOKE_LIMIT_BYTES:
+            raise LabError(f"{paths.shown(file)} is {size / 1e6:.1f} MB; Lambda takes at most 6 MB.")
+        return event
+
     def apply(self, show: Callable[[str], None]) -> Outcome:
-        """Builds, initialises and applies. Raises LabError."""
+        """Builds, initialises and applies; in a run of tests, marks it as that run's. Raises LabError."""
         _ = self.zips
         self.terraform.init()
+        if run := os.environ.get(RUN_VARIABLE):
+            _beside_state(self.pattern, self.workspace, "run").write_text(run)
         outcome = self.terraform.apply(self._arguments, show)
         for cached in ("outputs", "contract"):
             self.__dict__.pop(cached, None)
@@ -199,22 +228,38 @@ def deployed(target_name: str | None = None) -> Iterator[tuple[str, str]]:
             yield state.parent.parent.name, workspace
 
 
+def copies(pattern: str, target: Target) -> dict[str, Deployment]:
+    """A pattern's isolated copies that are deployed, by what `COPY=` calls them."""
+    names = [name for of, name in deployed(target.name) if of == pattern and name != target.name]
+    return {name.removeprefix(f"{target.name}-"): in_workspace(pattern, name, target) for name in names}
+
+
+def made_by(run: str, target: Target) -> list[Deployment]:
+    """The copies that a run of tests deployed on its target, or began to, and that are not kept for a later run."""
+    mine = [mark.parent for mark in sorted(paths.STATE.glob("*/*/run")) if mark.read_text() == run]
+    made = [in_workspace(state.parent.name, state.name, target) for state in mine]
+    return [copy for copy in made if not copy.is_kept]
+
+
 def in_workspace(pattern: str, workspace: str, target: Target) -> Deployment:
     """The copy whose state a workspace holds; with its variables, if it was kept."""
-    run_id, file = workspace.removeprefix(target.name).removeprefix("-"), _kept_file(pattern, workspace)
+    copy, file = workspace.removeprefix(target.name).removeprefix("-"), _kept_file(pattern, workspace)
     variables = json.loads(file.read_text()) if file.exists() else {}
-    return Deployment(pattern, target, f"{run_id}-{pattern}" if run_id else pattern, variables)
+    return Deployment(pattern, target, f"{copy}-{pattern}" if copy else pattern, variables)
 
 
 def kept(pattern: str, target: Target) -> list[Deployment]:
     """A pattern's copies that were kept for a later run, with their variables."""
-    copies = [in_workspace(pattern, workspace, target) for of, workspace in deployed(target.name) if of == pattern]
-    return [copy for copy in copies if copy.is_kept]
+    return [copy for copy in copies(pattern, target).values() if copy.is_kept]
 
 
 def _kept_file(pattern: str, workspace: str) -> Path:
     """Beside the state of a copy that stays for a later run: its variables."""
-    return paths.STATE / pattern / workspace / "kept"
+    return _beside_state(pattern, workspace, "kept")
+
+
+def _beside_state(pattern: str, workspace: str, name: str) -> Path:
+    return paths.STATE / pattern / workspace / name
 
 
 def leftovers(target: Target, name: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from lab.deployment import Deployment
 
 # in seconds, on the local target
 QUIET = 2.0  # nothing more for so long: that was all
-BEGUN = 10.0  # an execution has begun by then
+BEGUN = 20.0  # what was sent has reached a function, or an execution, by then, also on a busy machine
 SHOWN = 30  # lines; what comes after them is only counted
 
 
@@ -24,30 +24,45 @@ def follow(deployment: Deployment, correlation_ids: set[str], since: float) -> N
         summary = _executions(deployment, correlation_ids, since)
         summary = summary or f"No new execution, and `make trace PATTERN={deployment.pattern} ID=<id>` says why"
     else:
-        summary = _lines(deployment, correlation_ids, since) or "nothing yet"
+        summary = _lines(deployment, correlation_ids, since)
     console.print(f"{summary}. Correlation id: {', '.join(sorted(correlation_ids)[:3])}", markup=False)
 
 
 def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> str:
-    """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while."""
+    """Prints the functions' log lines that bear one of the correlation ids, until none has come for a while.
+
+    It waits longer for the first line of another function than the one that sends: until then nothing has begun.
+    """
     seen: set[str] = set()
     counts: Counter[str] = Counter()
-    latest = time.monotonic()
-    while time.monotonic() - latest < QUIET * deployment.target.patience:
-        for hop in journeys.logged(deployment, since):
-            if hop.event_id in seen or hop.line.get("correlation_id") not in correlation_ids:
-                continue
-            seen.add(hop.event_id)
-            latest = time.monotonic()
-            outcome = hop.line.get("message")
-            if outcome not in ("processed", "failed"):
-                continue
-            counts[f"{hop.where} {outcome}"] += 1
-            if len(seen) <= SHOWN:
-                error = f": {hop.line['error']}" if "error" in hop.line else ""
-                console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
-        time.sleep(0.2)
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    entry, begun, latest = deployment.contract.entry, False, time.monotonic()
+    others = ", ".join(name for name in deployment.contract.functions if name != entry)
+    with console.status(escape(f"waiting for {others}")) as status:
+        while time.monotonic() - latest < (QUIET if begun else BEGUN) * deployment.target.patience:
+            for hop in journeys.logged(deployment, since):
+                if hop.event_id in seen or not _is_among(hop.line.get("correlation_id"), correlation_ids):
+                    continue
+                seen.add(hop.event_id)
+                latest = time.monotonic()
+                if not begun and hop.where != entry:
+                    begun = True
+                    status.update("waiting for more")
+                outcome = hop.line.get("message")
+                if outcome not in ("processed", "failed"):
+                    continue
+                counts[f"{hop.where} {outcome}"] += 1
+                if len(seen) <= SHOWN:
+                    error = f": {hop.line['error']}" if "error" in hop.line else ""
+                    console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
+            time.sleep(0.2)
+    if not begun:
+        return f"nothing yet from {others}: `make trace PATTERN={deployment.pattern} ID=<id>` shows it when there is"
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
+
+
+def _is_among(correlation_id: object, correlation_ids: set[str]) -> bool:
+    """Whether a line's correlation id, which may be any JSON value, is one of these."""
+    return isinstance(correlation_id, str) and correlation_id in correlation_ids
 
 
 def _executions(deployment: Deployment, correlation_ids: set[str], since: float) -> str:

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from lab import executions
 from lab.deployment import Deployment
 
@@ -45,21 +42,28 @@ def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Itera
 
 
 def hops(deployment: Deployment, id: str) -> list[Hop]:
-    """Every line and every state of a correlation id, oldest first; `id` may also name an execution, or be its ARN."""
+    """Every line and every state of a correlation id, oldest first; `id` may also name an execution, or be its ARN.
+
+    An execution without a correlation id has its states alone.
+    """
     client = deployment.target.client("stepfunctions")
     machines = deployment.contract.state_machines
-    started = [found for machine in machines.values() if (found := executions.named(client, machine.arn, id))]
-    correlation_id = started[0].correlation_id if started else id
-    mine = logged(deployment, pattern=f"{{ $.correlation_id = {json.dumps(correlation_id)} }}")
-    # once more here: some emulators ignore a filter pattern
-    lines = [hop for hop in mine if hop.line.get("correlation_id") == correlation_id]
-    if not lines:
-        return []
-    began = min(hop.at for hop in lines)
+    named = [(name, executions.named(client, machine.arn, id)) for name, machine in machines.items()]
+    found = {execution.arn: (name, execution) for name, execution in named if execution}
+    correlation_id = next((execution.correlation_id for _, execution in found.values()), id)
+    lines: list[Hop] = []
+    if correlation_id:
+        mine = logged(deployment, pattern=f"{{ $.correlation_id = {json.dumps(correlation_id)} }}")
+        # once more here: some emulators ignore a filter pattern
+        lines = [hop for hop in mine if hop.line.get("correlation_id") == correlation_id]
+    if lines:
+        began = min(hop.at for hop in lines)
+        for name, machine in machines.items():
+            for execution in executions.find(client, machine.arn, {correlation_id}, began):
+                found[execution.arn] = (name, execution)
     visited = [
         Hop(name, visit.entered.timestamp(), {"order_id": execution.order_id} | _said(visit), "")
-        for name, machine in machines.items()
-        for execution in executions.find(client, machine.arn, {correlation_id}, began)
+        for name, execution in found.values()
         for visit in executions.visits(client, execution.arn)
     ]
     return sorted(lines + visited, key=lambda hop: hop.at)
@@ -75,16 +79,17 @@ def _said(visit: executions.Visit) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
-def table(journey: list[Hop]) -> Table:
-    """The journey, one line for each hop, with the seconds since the first."""
-    shown = Table("seconds", "where", "", "", "", box=None)
+def table(journey: list[Hop]) -> str:
+    """The journey, a line for each hop, with the seconds since the first; as wide as it gets, so that no id is cut."""
+    rows = [("seconds", "where", "", "", "")]
     for hop in journey:
         details = {name: value for name, value in hop.line.items() if name not in STANDARD_KEYS | set(SUBJECTS)}
         said = " ".join(f"{name}={value}" for name, value in details.items())
-        shown.add_row(
-            f"{hop.at - journey[0].at:.2f}", hop.where, str(hop.line.get("message")), subject(hop.line), escape(said)
-        )
-    return shown
+        message = str(hop.line.get("message"))
+        rows.append((f"{hop.at - journey[0].at:.2f}", hop.where, message, subject(hop.line), said))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def subject(line: dict[str, Any]) -> str:
@@ -94,8 +99,4 @@ def subject(line: dict[str, Any]) -> str:
 
 def log_line(text: str) -> dict[str, Any]:
     """A structured log line's fields; none for a line that is no JSON object, such as Lambda's own START."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return executions.decoded(text)

@@ -1,7 +1,6 @@
 """Puts load on a pattern with one queue, shows live what becomes of it, and keeps a table and a plot."""
 
 import csv
-import json
 import re
 import secrets
 import time
@@ -238,7 +237,8 @@ def _loadable(deployment: Deployment) -> tuple[Queue, Iterator[dict[str, Any]]]:
     Raises LabError when the pattern is not one that a load can be put on.
     """
     contract = deployment.contract
-    samples = json.loads((deployment.folder / "events/default.json").read_text()).get("orders")
+    event = deployment.event("default")
+    samples = event.get("orders") if isinstance(event, dict) else None
     if len(contract.queues) != 1 or len(contract.functions) != 2 or not samples:
         raise LabError(
             f"No load can be put on {deployment.pattern}: that takes a pattern whose sample event is a list of orders, "

@@ -1,6 +1,7 @@
 """The local target's LocalStack: installed on first use, one process in the background, stopped without a trace."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 import urllib3
@@ -24,12 +26,15 @@ from lab.environments import Environment
 VERSION = "4.14.0"
 DEFAULT_PORT = 4566
 READY_SECONDS = 60
+ANSWER_SECONDS = 3  # it answers within so many, or the command ends: within 5 s, with what else it takes to begin
 STOP_SECONDS = 8  # then it is killed; `down` promises 10 s in all
 
 # Local time runs faster in three places, so that an experiment does not wait minutes for a state to change.
 # `make status` shows them. AWS: metric alarms are evaluated every minute, SQS metrics published every minute,
 # failed asynchronous invocations retried after one and after two minutes.
 TIME_SCALE = {"alarm-seconds": 5, "metric-seconds": 2, "async-retry-seconds": 2}
+
+_users: dict[Path, IO[str]] = {}  # by folder: a file that is locked, and open, until this process ends
 
 
 @dataclass(frozen=True)
@@ -104,21 +109,58 @@ class LocalStack:
     def start(self) -> tuple[Instance, bool]:
         """Starts it and waits until it answers. Returns the instance, and whether it was started just now.
 
-        Raises LabError when the port is taken, when it runs on another port, or when it does not start.
+        Raises LabError when the port is taken, when it runs on another port or does not answer, or when it does not
+        start.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
-            if instance := self.running():
-                if instance.port != self.port:
-                    raise LabError(
-                        f"LocalStack already runs on port {instance.port} (pid {instance.pid}) with its data in "
-                        f"{paths.shown(self.folder)}. `make down` ends it; another LAB_DIR runs a second one."
-                    )
-                return instance, False
+        with self._locked():
+            self._use()
+            if self.running():
+                return self.answering(), False
             self._remove_leftovers()
             refuse_taken_port(self.port)
             self.install()
             return self._launch(), True
+
+    def answering(self) -> Instance:
+        """The running instance; from now on, and until it ends, this process is one that uses it.
+
+        Raises LabError when it does not run, when it runs on another port, or when it does not answer within 3 s.
+        """
+        self._use()  # before the look, so that nobody stops it in between
+        instance = self.running()
+        if not instance:
+            raise LabError("LocalStack is not running, and nothing is deployed on it: make apply PATTERN=<name>")
+        self.refuse_other_port(instance)
+        if not healthy(instance, ANSWER_SECONDS):
+            raise LabError(
+                f"LocalStack (pid {instance.pid}) does not answer at {instance.url} within {ANSWER_SECONDS} s. Try "
+                f"again, or end it with `make down`: what is deployed on it is gone then. Its log: "
+                f"{paths.shown(self.log)}"
+            )
+        return instance
+
+    def refuse_other_port(self, instance: Instance) -> None:
+        """Raises LabError when the running instance is on another port than this one's."""
+        if instance.port != self.port:
+            raise LabError(
+                f"LocalStack already runs on port {instance.port} (pid {instance.pid}), not on {self.port}, with its "
+                f"data in {paths.shown(self.folder)}. Leave PORT={self.port} out to use it, or to end it with "
+                "`make down`; another LAB_DIR runs a second one."
+            )
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no other process uses it. None begins to while the block runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            try:
+                fcntl.flock(self._users_file(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+                self._use()
 
     def stop(self) -> bool:
         """Ends it and every function process; True if it was running."""
@@ -142,6 +184,20 @@ class LocalStack:
                 if process.environ().get("LAMBDA_TASK_ROOT", "").startswith(mine):
                     found.append(process)
         return found
+
+    def _use(self) -> None:
+        """Makes this process one of those that use it. The lock, and with it the note, is gone with the process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fcntl.flock(self._users_file(), fcntl.LOCK_SH)
+
+    def _users_file(self) -> IO[str]:
+        if self.folder not in _users:
+            _users[self.folder] = (self.folder / ".users").open("a")
+        return _users[self.folder]
+
+    def _locked(self) -> FileLock:
+        """The lock under which it is started, and stopped by a process that does not know of others."""
+        return FileLock(self.folder / ".lock")
 
     @property
     def _pid_file(self) -> Path:
@@ -186,19 +242,26 @@ class LocalStack:
 
 
 def default() -> LocalStack:
-    """The lab's own LocalStack. Its port is that of the running instance, else `PORT`, else 4566."""
+    """The lab's own LocalStack. Its port is that of the running instance, else `PORT`, else 4566.
+
+    Raises LabError when `PORT` is no port number, or another one than that of the running instance.
+    """
     folder = paths.LAB / "localstack" / "data"
     wanted = os.environ.get("PORT")
     if wanted and not (wanted.isdigit() and 0 < int(wanted) < 65536):
         raise LabError(f"PORT={wanted} is not a port number (1 to 65535).")
     running = LocalStack(folder).running()
-    return LocalStack(folder, int(wanted) if wanted else running.port if running else DEFAULT_PORT)
+    lab = LocalStack(folder, int(wanted) if wanted else running.port if running else DEFAULT_PORT)
+    if running:
+        lab.refuse_other_port(running)
+    return lab
 
 
-def healthy(instance: Instance) -> bool:
-    """Whether the instance answers its health check within two seconds."""
+def healthy(instance: Instance, within: float = 2.0) -> bool:
+    """Whether the instance answers its health check within so many seconds."""
+    url = f"{instance.url}/_localstack/health"
     try:
-        answer = urllib3.PoolManager().request("GET", f"{instance.url}/_localstack/health", timeout=2.0, retries=False)
+        answer = urllib3.PoolManager().request("GET", url, timeout=urllib3.Timeout(total=within), retries=False)
     except urllib3.exceptions.HTTPError:
         return False
     return answer.status == 200

@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +27,9 @@ MINIMUM_VERSION = (1, 9)
 MIRROR_VARIABLE = "LAB_TERRAFORM_MIRROR"
 REGISTRY = "registry.terraform.io"
 INSTALL_HINT = "https://developer.hashicorp.com/terraform/install"
+READ_SECONDS = 0.1  # between looks at what Terraform writes
+LOCKED = "Error acquiring the state lock"
+LOCK_SECONDS = 300  # how long a destroy waits for a Terraform that is at work, also one whose lab was killed
 STOP_SECONDS = 600  # how long an interrupted apply may take to finish what it has begun
 # https://developer.hashicorp.com/terraform/cli/config/config-file#implied-local-mirror-directories
 HOME_MIRRORS = [".terraform.d/plugins", ".local/share/terraform/plugins"]
@@ -88,7 +93,8 @@ class Terraform:
 
     def destroy(self, variables: Mapping[str, str], show: Callable[[str], None]) -> Outcome:
         """Destroys everything in the workspace. `show` is called with a line of progress. Raises LabError."""
-        return self._stream(["destroy", "-auto-approve", *_variables(variables)], show)
+        waiting = f"-lock-timeout={LOCK_SECONDS}s"
+        return self._stream(["destroy", "-auto-approve", waiting, *_variables(variables)], show)
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of what is deployed; empty when nothing is."""
@@ -124,26 +130,36 @@ class Terraform:
         command = [self.executable, *arguments, "-json", "-input=false", "-compact-warnings"]
         self._log(f"$ {' '.join(command)}")
         # A session of its own: Ctrl-C reaches Terraform once, from here, and it ends cleanly with its state saved.
-        process = subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        # No pipe: should this process be killed, a broken one would end Terraform with what it is doing unsaved.
+        with tempfile.NamedTemporaryFile() as output:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            return self._follow(process, Path(output.name), arguments[0], show)
+
+    def _follow(
+        self, process: subprocess.Popen[bytes], output: Path, command: str, show: Callable[[str], None]
+    ) -> Outcome:
         progress = _Progress()
         try:
-            assert process.stdout
-            for line in process.stdout:
+            for line in _lines(process, output):
                 self._log(line)
                 progress.read(line)
                 show(progress.line())
-            process.wait()
         except BaseException:
             show("interrupted: waiting for Terraform to save its state")
             process.send_signal(signal.SIGINT)
             _wait_for(process)
             raise
+        if progress.locked:
+            raise LabError(
+                f"Another command is changing {self.folder.name} ({self.workspace}) at this moment{progress.locked}. "
+                "Wait until it has ended, and try again."
+            )
         if process.returncode:
             raise LabError(
-                f"terraform {arguments[0]} failed in {paths.shown(self.folder)}:\n"
+                f"terraform {command} failed in {paths.shown(self.folder)}:\n"
                 + "\n".join(progress.errors or ["(no error message)"])
                 + f"\nThe whole log: {paths.shown(self.log)}"
             )
@@ -162,6 +178,7 @@ class _Progress:
     def __init__(self) -> None:
         self.outcome = Outcome()
         self.errors: list[str] = []
+        self.locked = ""  # where the state is locked: what is at work, as far as it is known
         self.planned = self.done = 0
         self.running: dict[str, float] = {}
         self.sqs_intervals: list[tuple[float, float]] = []
@@ -175,6 +192,8 @@ class _Progress:
             return
         kind = event.get("type")
         if kind == "diagnostic" and event["diagnostic"]["severity"] == "error":
+            if event["diagnostic"]["summary"] == LOCKED:
+                self.locked = lock_holder(event["diagnostic"].get("detail", ""))
             self.errors.append(readable(event["diagnostic"]))
         elif kind == "change_summary":
             counts = event["changes"]
@@ -221,6 +240,13 @@ def readable(diagnostic: Mapping[str, Any]) -> str:
     return text
 
 
+def lock_holder(detail: str) -> str:
+    """Who holds a state's lock, in brackets, from what Terraform says of it."""
+    found = dict(re.findall(r"^\s*(Operation|Who|Created): +(\S.*)$", detail, re.MULTILINE))
+    operation = found.get("Operation", "").removeprefix("OperationType").lower()
+    return f" (terraform {operation} of {found.get('Who')} since {found.get('Created', '')[:19]} UTC)"
+
+
 def find_executable() -> str:
     """Terraform's path. Raises LabError when it is missing or too old."""
     executable = shutil.which("terraform")
@@ -263,9 +289,14 @@ def choose_provider_source() -> None:
     plugins = config.parent / "plugins"
     plugins.mkdir(parents=True, exist_ok=True)
     if mirror:
-        config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
+        config.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {_quoted(mirror)}\n  }}\n}}\n")
     else:
-        config.write_text(f'plugin_cache_dir = "{plugins}"\n')
+        config.write_text(f"plugin_cache_dir = {_quoted(plugins)}\n")
+
+
+def _quoted(path: Path) -> str:
+    """A path as a string of HCL: https://developer.hashicorp.com/terraform/language/expressions/strings"""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _configuration() -> Path:
@@ -317,12 +348,26 @@ def _digest(folders: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _wait_for(process: subprocess.Popen[str]) -> None:
+def _lines(process: subprocess.Popen[bytes], output: Path) -> Iterator[str]:
+    """Each line that a process writes to a file, as it comes, until it has ended."""
+    rest = b""
+    with output.open("rb") as file:
+        while True:
+            ended = process.poll() is not None
+            *lines, rest = (rest + file.read()).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+            if ended:
+                yield from [rest.decode(errors="replace")] if rest else []
+                return
+            time.sleep(READ_SECONDS)
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
     """Waits for an interrupted Terraform to save its state, also when the user is impatient."""
     deadline = time.monotonic() + STOP_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(KeyboardInterrupt):
-            process.communicate(timeout=STOP_SECONDS)
+            process.wait(timeout=STOP_SECONDS)
 
 
 def _variables(variables: Mapping[str, str]) -> list[str]:

@@ -1,12 +1,13 @@
 """Runs pytest: a pattern's experiments, everything, or the static checks; and cleans up whatever a run left."""
 
 import os
+import secrets
 import subprocess
 import sys
 
 from lab import localstack, paths
-from lab.console import console, step
-from lab.deployment import deployed, in_workspace, patterns
+from lab.console import LabError, console, step
+from lab.deployment import RUN_VARIABLE, made_by, patterns
 from lab.targets import Target
 
 # Each pattern's experiments are one worker's, and wait most of the time; this many are for all other tests.
@@ -17,7 +18,8 @@ IN_ORDER = ["--dist", "loadgroup", "--no-loadscope-reorder"]  # each group is on
 def run_tests(pattern: str, target: Target) -> int:
     """Runs a pattern's tests in one process, with progress; or, without a pattern, every test, in parallel.
 
-    Returns pytest's exit status. Isolated copies that the run left, after a crash or Ctrl-C, are destroyed.
+    Returns pytest's exit status. Isolated copies that the run made and left, after a crash or Ctrl-C, are destroyed.
+    Raises LabError when one of them cannot be.
     """
     if pattern:
         arguments = [f"patterns/{pattern}/tests", "--verbose"]
@@ -28,16 +30,11 @@ def run_tests(pattern: str, target: Target) -> int:
         os.environ["LOCALSTACK_HOST_FUNCTION_PYTHON"] = str(lab.function_python)
         workers = len(patterns()) + OTHER_WORKERS
         arguments = ["patterns", "tests", "localstack-host/tests", "-n", str(workers), *IN_ORDER]
-    before = set(deployed(target.name))
-    os.environ["TARGET"] = target.name
+    run = secrets.token_hex(8)
     try:
-        return _pytest(arguments)
+        return _pytest(arguments, TARGET=target.name, **{RUN_VARIABLE: run})
     finally:
-        for name, workspace in sorted(set(deployed(target.name)) - before):
-            copy = in_workspace(name, workspace, target)
-            if not copy.is_kept:
-                with step(f"destroying {copy.name}, which the tests left") as progress:
-                    copy.destroy(progress.detail)
+        _destroy_what_is_left(run, target)
 
 
 def run_lint() -> int:
@@ -45,8 +42,24 @@ def run_lint() -> int:
     return _pytest(["tests/test_lint.py", "-n", "2"])
 
 
-def _pytest(arguments: list[str]) -> int:
-    process = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=paths.ROOT)
+def _destroy_what_is_left(run: str, target: Target) -> None:
+    """Destroys what a run of tests made and left: all that can be. Raises LabError about what cannot."""
+    failed: dict[str, LabError] = {}
+    # looks again: what a killed worker had begun may appear while another copy is destroyed
+    while left := [copy for copy in made_by(run, target) if copy.name not in failed]:
+        copy = left[0]
+        try:
+            with step(f"destroying {copy.name}, which the tests left") as progress:
+                copy.destroy(progress.detail)
+        except LabError as error:
+            failed[copy.name] = error
+    if failed:
+        raise LabError("\n".join(map(str, failed.values())))
+
+
+def _pytest(arguments: list[str], **environment: str) -> int:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    process = subprocess.Popen(command, cwd=paths.ROOT, env={**os.environ, **environment})
     while True:
         try:
             return process.wait()

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from lab import paths
+from lab.deployment import RUN_VARIABLE
 
 
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person who runs the tests chose (`make test TARGET=aws KEEP=1`) is not meant for the code under test.
 
-    Nor is what make tells a make that it runs.
+    Nor is what make tells a make that it runs, nor which run of tests this is.
     """
     exported = re.findall(r"^VARIABLES [:+]= (.*)$", (paths.ROOT / "Makefile").read_text(), re.MULTILINE)
-    for name in [*" ".join(exported).split(), "MAKEFLAGS", "MAKELEVEL", "MFLAGS"]:
+    for name in [*" ".join(exported).split(), "MAKEFLAGS", "MAKELEVEL", "MFLAGS", RUN_VARIABLE]:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -1,5 +1,6 @@
 """The commands as a person types them: what is wrong is said in one sentence, at once, and nothing is half done."""
 
+import fcntl
 import json
 import os
 import re
@@ -14,14 +15,16 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import botocore.exceptions
+import psutil
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from lab import cli, executions, faults, follow, localstack, packages, paths, targets, testing
-from lab.console import LabError
+from lab import cli, executions, faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
+from lab.console import LabError, console
 from lab.deployment import Deployment, patterns
 from lab.targets import Target
 from lab.terraform import Outcome
@@ -215,6 +218,37 @@ class TestHowItEnds:
         assert (ended.value.code, capsys.readouterr().err) == (1, said)
 
 
+USES_A_TARGET = [
+    *(
+        "up",
+        "apply",
+        "send",
+        "trace",
+        "load",
+        "fault",
+        "heal",
+        "redrive",
+        "replay",
+        "verify",
+        "destroy",
+        "test",
+        "bench",
+    )
+]
+
+
+@pytest.fixture
+def hanging(lab_dir: Path) -> Iterator[int]:
+    """The port of a LocalStack that runs, takes connections, and answers none: a process that was stopped."""
+    process = psutil.Process()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        instance = localstack.Instance(process.pid, process.create_time(), server.getsockname()[1])
+        folder = lab_dir / "localstack/data"
+        folder.mkdir(parents=True)
+        (folder / "localstack.pid").write_text(json.dumps(instance.__dict__))
+        yield instance.port
+
+
 class TestWhichTarget:
     @pytest.mark.parametrize("command", ["env", "apply", "send", "destroy", "test"])
     def test_an_unknown_one_lists_the_known_ones(self, lab: Shell, command: str) -> None:
@@ -225,6 +259,53 @@ class TestWhichTarget:
     @pytest.mark.parametrize("command", ["send", "trace", "load", "fault", "heal", "redrive", "replay", "verify"])
     def test_the_local_one_does_not_run(self, lab: Shell, command: str) -> None:
         assert "LocalStack is not running" in refused(lab(command, PATTERN="fanout"))
+
+    @pytest.mark.parametrize("command", USES_A_TARGET)
+    def test_the_local_one_hangs(
+        self, lab: Shell, lab_dir: Path, fake_terraform: Callable[[str], Path], command: str, hanging: int
+    ) -> None:
+        fake_terraform("")
+
+        done = lab(command, PATTERN="fanout", PATH=os.environ["PATH"])
+
+        url = f"http://127.0.0.1:{hanging}"
+        assert f"✗ LocalStack (pid {os.getpid()}) does not answer at {url} within " in refused(done)
+
+    def test_through_make_it_takes_no_longer_than_it_promises(self, make: Shell, hanging: int) -> None:
+        began = time.monotonic()
+
+        said = refused(make("send", "PATTERN=fanout"))
+
+        assert f"does not answer at http://127.0.0.1:{hanging} within 3 s." in said
+        assert time.monotonic() - began < 5 + 10  # what else the machine does, too
+
+    @pytest.mark.parametrize("command", [name for name in USES_A_TARGET if name not in ("up", "bench")])
+    def test_another_one_hangs(
+        self,
+        lab: Shell,
+        sts: "Sts",
+        fake_terraform: Callable[[str], Path],
+        monkeypatch: pytest.MonkeyPatch,
+        command: str,
+    ) -> None:
+        monkeypatch.setattr(targets, "ANSWER_SECONDS", 0.2)
+        fake_terraform("")
+        sts.answers = False
+        url = f"http://127.0.0.1:{sts.server_port}"
+
+        said = refused(lab(command, PATTERN="fanout", TARGET="endpoint", AWS_ENDPOINT_URL=url, PATH=os.environ["PATH"]))
+
+        assert said == f"✗ Nothing answers at {url}. Start it, or set AWS_ENDPOINT_URL.\n"
+
+    def test_one_that_stops_answering_later(self, lab: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        def gone(name: str) -> Target:
+            raise botocore.exceptions.ReadTimeoutError(endpoint_url="http://127.0.0.1:4566/")
+
+        monkeypatch.setattr(cli, "reachable", gone)
+
+        said = refused(lab("heal", PATTERN="fanout"))
+
+        assert said.startswith('✗ The target no longer answers: Read timeout on endpoint URL: "http://127.0.0.1:4566/"')
 
     def test_nothing_answers_at_the_endpoint(self, lab: Shell, free_port: int) -> None:
         url = f"http://127.0.0.1:{free_port}"
@@ -443,6 +524,67 @@ class TestDeployed:
         with pytest.raises(LabError, match=r"^Unknown EVENT=nosuch\. There are: default, poison\.$"):
             run("send", EVENT="nosuch")
 
+    @pytest.mark.parametrize("command", ["send", "load"])
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"\xff{}", "is not UTF-8: "),
+            (b'{"orders": ', "is not JSON: "),
+            (b"[" * 100_000, "is not JSON: "),
+            (b"[NaN]", "is not JSON: "),
+            (b'"' + b"x" * 7_000_000 + b'"', "is 7.0 MB; Lambda takes at most 6 MB"),
+        ],
+        ids=["not UTF-8", "half", "nested", "NaN", "too large"],
+    )
+    def test_an_event_that_cannot_be_sent(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, content: bytes, said: str
+    ) -> None:
+        monkeypatch.setattr(Deployment, "folder", tmp_path)
+        (tmp_path / "events").mkdir()
+        (tmp_path / "events/default.json").write_bytes(content)
+
+        with pytest.raises(LabError, match=rf"^{tmp_path}/events/default\.json {said}"):
+            run(command)
+
+    @pytest.mark.parametrize("content", [b"{}", b"[]", b"3", b"null", b'{"orders": []}'])
+    def test_an_event_without_orders_is_no_load(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+    ) -> None:
+        monkeypatch.setattr(Deployment, "folder", tmp_path)
+        (tmp_path / "events").mkdir()
+        (tmp_path / "events/default.json").write_bytes(content)
+
+        with pytest.raises(LabError, match=r"^No load can be put on fanout"):
+            run("load")
+
+    @pytest.mark.parametrize("name", ["../../../lab/gaps", "../events/default", "/etc/passwd", ""])
+    def test_an_event_elsewhere(self, name: str) -> None:
+        with pytest.raises(LabError, match=r"^Unknown EVENT=.*\. There are: default, poison\.$"):
+            Deployment.of("fanout", cli.reachable("local")).event(name)
+        if name:
+            with pytest.raises(LabError, match=r"^Unknown EVENT="):
+                run("send", EVENT=name)
+
+    def test_an_event_of_which_nothing_is_published(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions({"published": []}))
+
+        with pytest.raises(LabError, match=r"^Nothing was sent: producer has published nothing of EVENT=poison\.$"):
+            run("send", EVENT="poison")
+
+    @pytest.mark.parametrize("copy", ["../../x", "t3fa9c1", "local", ".."])
+    def test_a_copy_that_is_none(self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch, copy: str) -> None:
+        monkeypatch.setattr(localstack.LocalStack, "running", lambda self: localstack.Instance(1, 0.0, 4566))
+        for workspace in ("local", "local-t123456"):
+            (lab_dir / "state/fanout" / workspace).mkdir(parents=True)
+            (lab_dir / "state/fanout" / workspace / "terraform.tfstate").touch()
+
+        with pytest.raises(LabError, match=rf"^Unknown COPY={re.escape(copy)}\. There are: t123456\.$"):
+            run("destroy", COPY=copy)
+
+        assert sorted(path.name for path in (lab_dir / "state").rglob("*") if path.is_dir()) == [
+            *("fanout", "local", "local-t123456")
+        ]
+
     @pytest.mark.parametrize("function", ["nosuch", ""])
     def test_an_unknown_function(self, function: str) -> None:
         with pytest.raises(LabError, match=rf"^Unknown FUNCTION={function}\. There are: producer, billing\.$"):
@@ -455,6 +597,10 @@ class TestDeployed:
     def test_parameters_that_are_not_json(self) -> None:
         with pytest.raises(LabError, match=r"^PARAMETERS is not JSON: .* For example PARAMETERS='\{\"seconds\": 2\}'"):
             run("fault", FUNCTION="billing", MODE="latency", PARAMETERS="seconds=2")
+
+    def test_parameters_that_are_nested_too_deeply(self) -> None:
+        with pytest.raises(LabError, match=r"^PARAMETERS is not JSON: maximum recursion depth"):
+            run("fault", FUNCTION="billing", MODE="latency", PARAMETERS="[" * 100_000)
 
     @pytest.mark.parametrize("parameters", ["[]", "2", "null", '"seconds"'])
     def test_parameters_that_are_no_object(self, parameters: str) -> None:
@@ -504,11 +650,17 @@ class TestDeployed:
             run("fault", FUNCTION="billing", MODE="exception")
 
     def test_a_function_that_fails_when_something_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        failing = FakeFunctions({"errorMessage": "no topic"}, FunctionError="Unhandled")
+        answer = {"errorMessage": "no topic", "requestId": "r-1", "stackTrace": ["  File app.py, line 1"]}
+        failing = FakeFunctions(answer, FunctionError="Unhandled")
         monkeypatch.setattr(Target, "client", lambda self, service: failing)
 
-        with pytest.raises(LabError, match=r'^The function producer failed: \{"errorMessage": "no topic"\}$'):
+        with pytest.raises(LabError) as failed:
             run("send")
+
+        assert str(failed.value).splitlines() == [
+            'The function producer failed: {"errorMessage": "no topic"}',
+            "It was sent patterns/fanout/events/default.json: is that what it takes?",
+        ]
 
     def test_without_an_id_there_is_nothing_to_trace(self) -> None:
         with pytest.raises(LabError, match=r"^Which correlation id\? Say ID=<id>"):
@@ -538,6 +690,13 @@ class TestDeployed:
 
 class TestJourneys:
     """What is shown of the functions' logs."""
+
+    SHIPPING: ClassVar[dict[str, Any]] = {  # a third function
+        "functions": {
+            name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"}
+            for name in ("producer", "billing", "shipping")
+        }
+    }
 
     @pytest.fixture(autouse=True)
     def logged(self, moto: Target) -> float:
@@ -605,6 +764,67 @@ class TestJourneys:
         assert [row[1] for row in rows] == ["producer", "order", "billing", "billing", "billing"]
         assert rows[1] == ["0.50", "order", "Charge", "o-1", "seconds=2.0", "retries=1", "errors=States.Timeout"]
 
+    @pytest.mark.parametrize(
+        "given", ["[1]", "3", '{"order_id": "o-9"}', '{"correlation_id": null}', '{"order_id": [1]}']
+    )
+    @pytest.mark.parametrize("id", ["odd", "c-1"])
+    def test_an_execution_without_correlation_id_has_its_states_alone(
+        self, moto: Target, monkeypatch: pytest.MonkeyPatch, given: str, id: str
+    ) -> None:
+        self.log(moto, "shipping", [(time.time(), {"message": "failed", "correlation_id": None, "order_id": "other"})])
+        client = moto.client("stepfunctions")
+        arn = client.create_state_machine(
+            name="order", definition='{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}',
+            roleArn="arn:aws:iam::123456789012:role/order",
+        )["stateMachineArn"]  # fmt: skip
+        client.start_execution(stateMachineArn=arn, name="odd", input=given)
+        machines = {"order": {"arn": arn, "log_group": "/order"}}
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | self.SHIPPING | {"state_machines": machines})
+
+        where = {line.split()[1] for line in run("trace", ID=id).splitlines()[1:]}
+
+        assert where == ({"order"} if id == "odd" else {"producer", "billing"})
+
+    def test_a_trace_cuts_nothing_however_narrow_the_terminal_is(
+        self, moto: Target, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        message, order = "7d9d7b68-2f0a-4a54-8f8e-0c8b7f1b9f10", "o-[/x]" + "9" * 60
+        line = {"message": "failed [/]", "order_id": order, "correlation_id": "c-9", "message_id": message}
+        self.log(moto, "shipping", [(time.time(), line)])
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | self.SHIPPING)
+        monkeypatch.setattr(console, "width", 60)
+
+        assert run("trace", ID="c-9").splitlines()[1].split() == [
+            *("0.00", "shipping", "failed", "[/]", order, f"message_id={message}")
+        ]
+
+    def test_following_waits_for_what_has_not_begun(
+        self, moto: Target, logged: float, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a busy machine a function begins later than it logs one line after the other."""
+        monkeypatch.setattr(follow, "QUIET", 0.0)
+        monkeypatch.setattr(follow, "BEGUN", 60.0)
+        fanout = Deployment.of("fanout", moto)
+        every = list(journeys.logged(fanout, logged - 10))
+        looks = iter([[], [hop for hop in every if hop.where == "producer"], [], [], every])
+        monkeypatch.setattr(journeys, "logged", lambda deployment, since: next(looks))
+
+        follow.follow(fanout, {"c-1"}, logged - 10)
+
+        assert capsys.readouterr().out.splitlines()[-1] == "billing failed 1, billing processed 1. Correlation id: c-1"
+
+    def test_following_says_what_has_not_begun_in_the_end(
+        self, moto: Target, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follow, "BEGUN", 0.1)
+        odd = [journeys.Hop("billing", 0.0, {"message": "processed", "correlation_id": id}, str(id)) for id in ([1], 3)]
+        monkeypatch.setattr(journeys, "logged", lambda deployment, since: odd)
+
+        follow.follow(Deployment.of("fanout", moto), {"c-1"}, 0)
+
+        said = "nothing yet from billing: `make trace PATTERN=fanout ID=<id>` shows it when there is"
+        assert capsys.readouterr().out == f"{said}. Correlation id: c-1\n"
+
     def test_a_trace_of_an_id_that_nobody_logged(self) -> None:
         with pytest.raises(LabError, match=r"^No function of fanout logged anything under ID=nosuch\."):
             run("trace", ID="nosuch")
@@ -634,6 +854,17 @@ class TestWhatIsRemembered:
         assert done.stdout == "LocalStack is not running, and fanout is gone with it.\n"
         assert not local.exists()
         assert aws.exists()
+
+    def test_status_does_not_list_what_is_gone_with_a_localstack_that_was_killed(
+        self, lab: Shell, tmp_path: Path
+    ) -> None:
+        for workspace in ("local", "local-t3fa9c1", "aws"):
+            self.keep_state(tmp_path / "lab", workspace)
+
+        shown = lab("status").stdout.splitlines()
+
+        assert shown[0] == "LocalStack is not running: make up"
+        assert [line.split() for line in shown[2:]] == [["fanout", "aws"]]
 
     def test_down_and_status_when_nothing_runs(self, lab: Shell) -> None:
         assert "LocalStack was not running" in lab("down").stdout
@@ -682,6 +913,56 @@ class TestOrder:
 
         assert result.exit_code == 3
         assert bool(stopped) is stops
+
+    def test_a_localstack_that_something_else_uses_goes_on(
+        self, lab: Shell, monkeypatch: pytest.MonkeyPatch, lab_dir: Path
+    ) -> None:
+        monkeypatch.setattr(cli, "start_local", lambda: None)
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target: 3)
+        monkeypatch.setattr(localstack.LocalStack, "stop", lambda self: pytest.fail("it was stopped"))
+        state = lab_dir / "state/stream-audit/local/terraform.tfstate"
+        state.parent.mkdir(parents=True)
+        state.touch()
+
+        done = lab("test", PATTERN="fanout")
+
+        said = "LocalStack goes on: {}. To stop it: make down"
+        assert done.stdout.splitlines() == [said.format("stream-audit (local)")]
+        assert state.exists()
+
+        state.unlink()
+        users = lab_dir / "localstack/data/.users"
+        with users.open() as file:  # another command that has begun, and has deployed nothing yet
+            fcntl.flock(file, fcntl.LOCK_SH)
+            done = lab("test", PATTERN="fanout")
+
+        assert done.stdout.splitlines() == [said.format("another command uses it")]
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            (
+                "apply",
+                "What was made so far is in the state: `make apply PATTERN=fanout` goes on, `make destroy` removes it.",
+            ),
+            ("destroy", "What is not destroyed yet is in the state: the same command goes on."),
+        ],
+    )
+    def test_an_interrupted_terraform_says_how_things_stand(
+        self, lab: Shell, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+    ) -> None:
+        monkeypatch.setattr(cli, "start_local", lambda: None)
+        monkeypatch.setattr(localstack.LocalStack, "running", lambda self: localstack.Instance(1, 0.0, 4566))
+        monkeypatch.setattr(localstack, "healthy", lambda instance, within: True)
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Deployment, command, lambda self, show: signal.raise_signal(signal.SIGTERM))
+
+        done = lab(command, PATTERN="fanout")
+
+        assert done.returncode == 130
+        assert done.stderr.splitlines() == [said, "Interrupted."]
 
     def test_an_interrupted_command_ends_with_130(self, lab: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted() -> None:

@@ -286,6 +286,58 @@ class TestPortInUse:
         localstack.refuse_taken_port(free_port)
 
 
+USER = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(paths.ROOT)!r})
+from lab.localstack import LocalStack
+LocalStack(Path(sys.argv[1]), int(sys.argv[2])).answering()
+print("uses it", flush=True)
+sys.stdin.read()
+"""
+
+
+class TestUse:
+    @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+    def test_it_is_used_by_a_process_until_that_ends_however_it_ends(
+        self, pretend: Callable[..., LocalStack], end: signal.Signals
+    ) -> None:
+        lab = pretend()
+        lab.start()
+        with lab.alone() as alone:
+            assert alone
+        command = [sys.executable, "-c", USER, str(lab.folder), str(lab.port)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout
+            assert other.stdout.readline() == "uses it\n"
+
+            with lab.alone() as alone:
+                assert not alone
+            other.send_signal(end)
+            other.wait(20)
+
+        with lab.alone() as alone:
+            assert alone
+
+    def test_one_that_does_not_run_cannot_be_used(self, pretend: Callable[..., LocalStack]) -> None:
+        with pytest.raises(LabError, match=r"^LocalStack is not running"):
+            pretend().answering()
+
+    def test_another_port_than_that_on_which_it_runs(
+        self, pretend: Callable[..., LocalStack], lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lab = pretend()
+        lab.start()
+        (lab_dir / "localstack").mkdir(parents=True)
+        (lab_dir / "localstack/data").symlink_to(lab.folder)
+        assert localstack.default().port == lab.port
+
+        monkeypatch.setenv("PORT", str(lab.port + 1))
+
+        with pytest.raises(LabError, match=rf"already runs on port {lab.port} \(pid \d+\), not on {lab.port + 1},"):
+            localstack.default()
+
+
 class TestFailingStart:
     def test_shows_the_end_of_the_log_and_where_it_is(self, pretend: Callable[..., LocalStack]) -> None:
         lab = pretend("import sys\nprint(*range(30), 'no such module', sep='\\n')\nsys.exit(1)")
@@ -336,6 +388,21 @@ class TestFailingStart:
         assert lab.running() is None
         assert started
         assert not alive(started)
+
+    def test_one_that_hangs_is_said_to_hang_within_five_seconds(self, pretend: Callable[..., LocalStack]) -> None:
+        lab = pretend()
+        instance, _ = lab.start()
+        os.kill(instance.pid, signal.SIGSTOP)
+
+        for look in (lab.answering, lab.start):
+            began = time.monotonic()
+            with pytest.raises(
+                LabError, match=rf"^LocalStack \(pid {instance.pid}\) does not answer at {instance.url}"
+            ):
+                look()
+            assert time.monotonic() - began < 5 + 5  # what else the machine does, too
+        os.kill(instance.pid, signal.SIGCONT)
+        assert lab.answering() == instance
 
     def test_one_whose_parent_still_runs_and_has_not_waited_for_it(self, pretend: Callable[..., LocalStack]) -> None:
         lab = pretend()

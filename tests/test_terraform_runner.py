@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lab import paths, terraform
 from lab.console import LabError
@@ -272,6 +274,59 @@ if arguments[0] == 'apply':
         assert json.loads((module / "saved.json").read_text()) == {"interrupts": 1, "own_session": True}
         assert shown[1:] == ["interrupted: waiting for Terraform to save its state"]
 
+    def test_terraform_finishes_when_the_lab_is_killed(
+        self, lab_dir: Path, module: Path, fake_terraform: FakeTerraform, tmp_path: Path
+    ) -> None:
+        """It has made things that its state does not know yet, and goes on to write about them."""
+        go_on = tmp_path / "go-on"
+        os.mkfifo(go_on)
+        fake_terraform(
+            "if arguments[0] == 'apply':\n"
+            "    pathlib.Path('begun').touch()\n"
+            f"    open({str(go_on)!r}).read()\n"
+            "    print('still creating ' * 100_000, flush=True)\n"
+            "    pathlib.Path('saved').touch()\n"
+        )
+        code = (
+            "from pathlib import Path; from lab.terraform import Terraform\n"
+            f"Terraform(Path({str(module)!r}), 'local', {{}}).apply({{}}, print)"
+        )
+        environment = {**os.environ, "LAB_DIR": str(lab_dir), "PYTHONPATH": str(paths.ROOT)}
+        with subprocess.Popen([sys.executable, "-c", code], env=environment) as lab:
+            wait_for(module / "begun")
+            lab.kill()
+
+        go_on.write_text("")
+
+        wait_for(module / "saved")
+
+
+def wait_for(file: Path) -> None:
+    """Waits until there is such a file."""
+    missing = retry_if_result(lambda there: not there)
+    Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.05), retry=missing)(file.exists)
+
+
+class TestLock:
+    DETAIL = (
+        "Error message: resource temporarily unavailable\nLock Info:\n  ID:        d0232bb3\n"
+        "  Path:      /lab/state/fanout/local/terraform.tfstate\n  Operation: OperationTypeApply\n"
+        "  Who:       jo@laptop\n  Version:   1.11.4\n  Created:   2026-11-25 18:31:36.270797818 +0000 UTC\n"
+    )
+
+    def test_what_another_command_is_changing(self, lab_dir: Path, module: Path, fake_terraform: FakeTerraform) -> None:
+        diagnostic = {"severity": "error", "summary": "Error acquiring the state lock", "detail": self.DETAIL}
+        line = json.dumps({"type": "diagnostic", "diagnostic": diagnostic})
+        fake_terraform(f"if arguments[0] == 'apply': print({line!r}); sys.exit(1)")
+
+        with pytest.raises(LabError) as refused:
+            Terraform(module, "local", {}).apply({}, ignore)
+
+        assert str(refused.value) == (
+            f"Another command is changing {module.name} (local) at this moment (terraform apply of jo@laptop since "
+            "2026-11-25 18:31:36 UTC). Wait until it has ended, and try again."
+        )
+
 
 class TestExecutable:
     def test_not_on_path(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -357,6 +412,16 @@ class TestProviderSource:
         configuration = Path(terraform.automation("local")["TF_CLI_CONFIG_FILE"]).read_text()
         assert ("plugin_cache_dir" in configuration) is answers
         assert (f'path = "{mirror}"' in configuration) is not answers
+
+    def test_a_folder_with_quotes_in_its_name(
+        self, no_configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(terraform.MIRROR_VARIABLE, str(make_mirror(tmp_path / 'a "mirror" \\ of $x')))
+
+        terraform.choose_provider_source()
+
+        configuration = Path(terraform.automation("local")["TF_CLI_CONFIG_FILE"]).read_text()
+        assert f'path = "{tmp_path}/a \\"mirror\\" \\\\ of $x"' in configuration
 
     def test_a_named_mirror_wins_over_the_registry(
         self, no_configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,11 +1,15 @@
-"""How a run is spread over its workers."""
+"""How a run is spread over its workers, and what it cleans up."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-from lab import paths, testing
+import pytest
+
+from lab import paths, targets, testing
+from lab.console import LabError
+from lab.deployment import Deployment, deployed
 
 NICENESS = """  # of each worker: its own is that of whoever runs this test
 import os
@@ -59,3 +63,70 @@ def test_experiments_start_first_those_of_a_pattern_are_one_workers_and_others_a
     }
     assert [len(found) for found in workers.values()] == [1, 1]
     assert workers["fanout"] != workers["orchestration"]
+
+
+# What stands in for pytest: it is killed when it has deployed a copy, begun another, and kept a third. Beside it
+# somebody applies a pattern, and another run of tests deploys a copy.
+KILLED = f"""#!{sys.executable}
+import os, signal, sys
+sys.path[:0] = {[str(paths.ROOT), str(paths.LAYERS / "fault_injection/python")]}
+from lab import packages, targets
+from lab.deployment import Deployment
+from lab.terraform import Terraform
+
+packages.build = lambda pattern: []
+Terraform.init = lambda self: (self.state / self.workspace).mkdir(parents=True)
+Terraform.apply = lambda self, *_: (self.state / self.workspace / "terraform.tfstate").touch()
+
+target = targets.find(os.environ["TARGET"])
+copies = [Deployment.isolated(pattern, target, {{}}) for pattern in ("fanout", "s3-trigger", "fanout", "fanout")]
+for copy in copies[:3]:
+    copy.apply(print)
+copies[2].keep()
+(copies[1].terraform.state / copies[1].workspace / "terraform.tfstate").unlink()  # Terraform has written none yet
+os.environ["LAB_RUN"] = "another"
+copies[3].apply(print)
+del os.environ["LAB_RUN"]
+Deployment.of("stream-audit", target).apply(print)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+class TestWhatARunLeaves:
+    @pytest.fixture(autouse=True)
+    def killed(self, tmp_path: Path, lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = tmp_path / "pytest"
+        program.write_text(KILLED)
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.setenv("LAB_DIR", str(lab_dir))
+
+    def test_what_it_made_is_destroyed_and_nothing_else(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        destroyed: list[str] = []
+
+        def destroy(self: Deployment, show: object) -> None:
+            destroyed.append(self.pattern)
+            self.terraform.forget()
+
+        monkeypatch.setattr(Deployment, "destroy", destroy)
+
+        assert testing.run_tests("fanout", targets.local()) == -9
+
+        assert destroyed == ["fanout", "s3-trigger"]
+        assert [pattern for pattern, _ in deployed()] == ["fanout", "fanout", "stream-audit"]
+
+    def test_one_that_cannot_be_destroyed_does_not_keep_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried: list[str] = []
+
+        def destroy(self: Deployment, show: object) -> None:
+            tried.append(self.pattern)
+            if len(tried) == 1:
+                raise LabError("something is left")
+            self.terraform.forget()
+
+        monkeypatch.setattr(Deployment, "destroy", destroy)
+
+        with pytest.raises(LabError, match=r"^something is left$"):
+            testing.run_tests("fanout", targets.local())
+
+        assert tried == ["fanout", "s3-trigger"]
