@@ -12,18 +12,10 @@ endif
 
 # Recipes name the folder as the shell does, "$$LAB_DIR": whatever is in it, the shell takes it for one word.
 LAB := PYTHONPATH=.:lambdas/fault_injection/python "$$LAB_DIR/venv/bin/python" -m lab
-PATHS := "$(PYTHON)" -m lab.paths
 
-define INSTALL
-command -v "$(PYTHON)" >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/" >&2; exit 1; }; \
-"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")' || exit 1; \
-$(PATHS) claim || exit 1; \
-log="$$LAB_DIR/logs/setup.log"; mkdir -p "$$LAB_DIR/logs"; \
-echo "… installing the lab's Python packages into $$LAB_DIR/venv (once, about half a minute)" >&2; \
-"$(PYTHON)" -m venv --clear "$$LAB_DIR/venv" >"$$log" 2>&1 \
-  && "$$LAB_DIR/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock >>"$$log" 2>&1 \
-  && cp requirements.lock "$$LAB_DIR/venv/.installed" \
-  || { tail -n 12 "$$log"; echo "The whole log: $$log"; exit 1; } >&2
+define CHECK_PYTHON
+{ command -v "$(PYTHON)" >/dev/null || { echo "Python 3.13 is needed, and there is no $(PYTHON) on PATH: https://www.python.org/downloads/" >&2; exit 1; }; } \
+  && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13) and f"Python 3.13 is needed; $(PYTHON) is {sys.version.split()[0]}. Name another: make PYTHON=python3.13 ...")'
 endef
 
 .DEFAULT_GOAL := help
@@ -34,7 +26,7 @@ help:  ## list what there is to type
 	awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup:  ## the lab's own Python environment (every other target does it too)
-	cmp -s requirements.lock "$$LAB_DIR/venv/.installed" || { $(INSTALL); }
+	cmp -s requirements.lock "$$LAB_DIR/venv/.installed" || { $(CHECK_PYTHON) && "$(PYTHON)" -m lab.setup; }
 
 up: setup  ## start LocalStack (PORT=4566)
 	$(LAB) up
@@ -97,6 +89,6 @@ bench: setup  ## measure what the lab promises: PATTERN=
 	$(LAB) bench
 
 clean:  ## remove everything that the lab made
-	$(PATHS) claim
+	"$(PYTHON)" -m lab.paths claim
 	if [ -x "$$LAB_DIR/venv/bin/python" ]; then $(LAB) clean; fi
-	$(PATHS) remove
+	"$(PYTHON)" -m lab.paths remove
