@@ -235,7 +235,7 @@ def check_consumer(deliver: Deliver, order: dict[str, Any]) -> None:
     def holds(batch: list[Message]) -> None:
         judge(batch, deliver([message.record for message in batch]))
 
-    with _brief_tracebacks():
+    with brief_tracebacks():
         holds()
 
 
@@ -269,7 +269,7 @@ def check_producer(producer: LoadedFunction, sent: Callable[[], list[str]], orde
     @given(batches(order))
     def holds(batch: list[Message]) -> None:
         sent()
-        orders = [_as_lambda_decodes(message) for message in batch]
+        orders = [decoded(message) for message in batch]
         failures = 0
         try:
             producer.invoke({"orders": orders})
@@ -284,7 +284,60 @@ def check_producer(producer: LoadedFunction, sent: Callable[[], list[str]], orde
         healthy = [given["order_id"] for message, given in zip(batch, orders, strict=True) if message.is_healthy]
         assert [ids[order_id] for order_id in healthy] == [1] * len(healthy)
 
-    with _brief_tracebacks():
+    with brief_tracebacks():
+        holds()
+
+
+class Failures:
+    """A queue of failures, as handlers.replay uses it, and what became of its messages."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Record] = []
+        self.deleted: list[str] = []
+        self.put_back: list[str] = []
+
+    def fill(self, batch: list[Message]) -> None:
+        self.waiting = [
+            {
+                "MessageId": message.record["messageId"],
+                "ReceiptHandle": message.record["messageId"],
+                "Body": message.record["body"],
+                "Attributes": {"SentTimestamp": "0"},
+            }
+            for message in batch
+        ]
+        self.deleted, self.put_back = [], []
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        messages, self.waiting = self.waiting, []
+        return {"Messages": messages} if messages else {}
+
+    def delete_message(self, ReceiptHandle: str, **_: Any) -> None:
+        self.deleted.append(ReceiptHandle)
+
+    def change_message_visibility(self, ReceiptHandle: str, **_: Any) -> None:
+        self.put_back.append(ReceiptHandle)
+
+
+def check_replay(function: LoadedFunction, queue: Failures, record: dict[str, Any]) -> None:
+    """The same for an operator's function that replays a queue of failures, which holds 10,000 messages, ten at a time.
+
+    What is healthy is replayed once; every other is replayed, or put back, logged and named.
+    """
+
+    @SETTINGS
+    @given(batches(record))
+    def holds(batch: list[Message]) -> None:
+        queue.fill(batch)
+        problems = function.invoke({})["problems"]
+        healthy = {message.record["messageId"] for message in batch if message.is_healthy}
+        assert healthy <= set(queue.deleted)
+        assert sorted(queue.deleted + queue.put_back) == sorted(message.record["messageId"] for message in batch)
+        assert [problem.split()[1] for problem in problems] == queue.put_back
+        assert [line["message_id"] for line in function.lines if line["message"] == "not replayed"] == queue.put_back
+        assert all(len(problem) < 2000 for problem in problems)
+
+    with brief_tracebacks():
         holds()
 
 
@@ -332,13 +385,13 @@ class _Draft:
         return Message({name: value for name, value in record.items() if value is not ...}, self.is_healthy)
 
 
-def _as_lambda_decodes(message: Message) -> Any:
+def decoded(message: Message) -> Any:
     """A body as an order of a producer's event; text where it is no JSON."""
     body = message.record["body"]
     return json.loads(body) if _is_decodable(body) else body
 
 
-def _brief_tracebacks() -> AbstractContextManager[Any]:
+def brief_tracebacks() -> AbstractContextManager[Any]:
     """Lines have no traceback but the error: to write them takes half of the time."""
     return patch.object(logging.Formatter, "formatException", lambda _, error: f"{error[1]!r}")
 

@@ -164,7 +164,7 @@ module "redriver" {
   policy_statements = [
     {
       sid       = "TakeDiscarded"
-      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
       resources = [module.discarded.arn]
     },
     {

@@ -1,11 +1,14 @@
 """The functions of the audit trail, on moto and sample events: no target needed."""
 
 import hashlib
+import importlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +45,10 @@ def writer(load: Load) -> LoadedFunction:
 def write(load: Load) -> Write:
     """Another environment of the writer, so that a test can break the one and not the other."""
     other = load("writer", **TABLES)
-    return lambda *changes, **event: dict(other.invoke({"changes": changes, "actor": "alice"} | event))
+    return lambda *changes, **event: dict(other.invoke({"changes": list(changes), "actor": "alice"} | event))
 
 
-def put(order_id: str = "o-1", **fields: Any) -> dict[str, Any]:
+def put(order_id: Any = "o-1", **fields: Any) -> dict[str, Any]:
     return {"operation": "put", "order": {"order_id": order_id, "status": "new", **fields}}
 
 
@@ -115,6 +118,37 @@ def test_the_writer_names_the_change_that_was_not_made(writer: LoadedFunction) -
     assert [order["order_id"] for order in items("orders")] == ["o-1"]
 
 
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({}, "the event has no list of changes"),
+        ({"changes": {}}, "the event has no list of changes"),
+        ({"changes": [put(), None], "actor": "alice"}, r"change 2 of 2 \(None None\) was not made, .*TypeError"),
+        ({"changes": [put(), {"operation": "burn"}], "actor": "a"}, r"change 2 of 2 \(burn None\) .*KeyError: 'burn'"),
+        ({"changes": [put(), put(7)], "actor": "alice"}, r"change 2 of 2 \(put 7\) was not made"),
+        ({"changes": [put(), put(amount=float("nan"))], "actor": "alice"}, r"change 2 of 2 \(put o-1\) was not made"),
+        ({"changes": [put() | {"actor": "a"}, put()]}, "TypeError: actor is null, and a change is signed with text"),
+        ({"changes": [put() | {"actor": "a"}, put()], "actor": 7}, "TypeError: actor is 7"),
+    ],
+)
+def test_a_change_that_cannot_be_made_or_signed_is_named_and_those_before_it_are_made(
+    writer: LoadedFunction, event: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(writer.app.ChangeError, match=error):
+        writer.invoke(event)
+
+    assert len(items("orders")) == (len(event.get("changes", [])) == 2)
+
+
+@pytest.mark.parametrize("correlation_id", [7, ["trace-1"], {"a": 1}])
+def test_a_change_is_not_signed_with_a_correlation_id_that_is_no_text(
+    writer: LoadedFunction, correlation_id: Any
+) -> None:
+    with pytest.raises(writer.app.ChangeError, match="correlation_id is"):
+        writer.invoke({"changes": [put()], "actor": "alice", "correlation_id": correlation_id})
+    assert items("orders") == []
+
+
 @pytest.mark.parametrize("path", sorted((PATTERN / "events").glob("*.json")), ids=lambda path: path.stem)
 def test_the_writer_accepts_every_sample_event(write: Write, path: Path) -> None:
     event = json.loads(path.read_text())
@@ -133,7 +167,7 @@ def image(order_id: str = "o-1", **attributes: Any) -> dict[str, Any]:
     return {"order_id": {"S": order_id}, **typed}
 
 
-def signed(change_id: str, actor: str = "alice", **attributes: Any) -> dict[str, Any]:
+def signed(change_id: Any, actor: Any = "alice", **attributes: Any) -> dict[str, Any]:
     return image(change_id=change_id, actor=actor, correlation_id="trace-1", **attributes)
 
 
@@ -216,6 +250,11 @@ BY_SERVICE = {"actor_type": "service", "actor": "dynamodb.amazonaws.com"}
         (A, signed("c-1", status="changed past the writer"), None, UNKNOWN),
         (A, None, None, UNKNOWN),
         (A, image(change_id="c-9"), None, UNKNOWN),
+        (A, signed("c-9", actor={"N": "7"}), None, UNKNOWN),
+        (A, signed("c-9", actor=""), None, UNKNOWN),
+        (A, B | {"correlation_id": {"NULL": True}}, None, UNKNOWN),
+        (A, B | {"change_id": {"N": "7"}}, None, UNKNOWN),
+        (signed("c-1", actor={"SS": ["alice"]}, deleting={"BOOL": True}), None, None, UNKNOWN),
         (
             signed("c-1", deleting={"BOOL": True}),
             None,
@@ -223,7 +262,11 @@ BY_SERVICE = {"actor_type": "service", "actor": "dynamodb.amazonaws.com"}
             {"actor_type": "service"} | {"actor": EXPIRED["principalId"]},
         ),
     ],
-    ids=["put", "update", "delete", "put unsigned", "update unsigned", "delete unsigned", "no actor", "expired"],
+    ids=[
+        *("put", "update", "delete", "put unsigned", "update unsigned", "delete unsigned", "no actor"),
+        *("actor is a number", "actor is empty", "correlation id is null", "change id is a number", "actors"),
+        "expired",
+    ],
 )
 def test_who_made_a_change(auditor: Auditor, old: Any, new: Any, identity: Any, expected: dict[str, str]) -> None:
     assert auditor.change.signature(old, new, identity) == expected
@@ -309,6 +352,30 @@ def test_a_record_without_images_is_permanent(auditor: Auditor) -> None:
     assert "NEW_AND_OLD_IMAGES" in line["error"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("NewImage", "an image", "NewImage is a JSON str, not an object"),
+        ("Keys", {"order_id": {"N": "7"}}, "KeyError: 'S'"),
+        ("Keys", {"order_id": {"S": 7}}, "TypeError: a int, not text"),
+        ("Keys", {"order_id": {"S": "\ud800"}}, "UnicodeEncodeError"),
+        ("Keys", None, "TypeError"),
+        ("SequenceNumber", "9" * 41, "a sequence number has up to 40 digits"),
+        ("ApproximateCreationDateTime", 1e30, "OverflowError|ValueError"),
+        ("ApproximateCreationDateTime", "today", "TypeError"),
+    ],
+)
+def test_a_record_that_is_none_of_the_stream_is_permanent(auditor: Auditor, field: str, value: Any, error: str) -> None:
+    record = stream_record(101, None, A)
+    record["dynamodb"][field] = value
+
+    (line,) = auditor.take(record)
+
+    assert (line["message"], line["error_class"]) == ("failed", "permanent")
+    assert re.search(error, line["error"])
+    assert entries() == []
+
+
 # --- The verifier ---
 
 
@@ -320,7 +387,7 @@ def verifier(load: Load, monkeypatch: pytest.MonkeyPatch) -> LoadedFunction:
     return function
 
 
-def order_is(order_id: str, change_id: str) -> None:
+def order_is(order_id: str, change_id: Any) -> None:
     boto3.resource("dynamodb").Table("orders").put_item(Item={"order_id": order_id, "change_id": change_id})
 
 
@@ -404,6 +471,80 @@ def test_a_change_that_was_never_audited_is_a_gap_until_it_is(auditor: Auditor, 
 
     auditor.take(HISTORY[1])
     assert verifier.invoke({})["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("change_id", "typed"),
+    [
+        (7, {"N": "7"}),
+        (Decimal("7.5"), {"N": "7.5"}),
+        (None, {"NULL": True}),
+        (b"\x00\x01", {"B": "AAE="}),
+        ({b"\x00", b"\x01"}, {"BS": ["AQ==", "AA=="]}),
+        ({"x"}, {"SS": ["x"]}),
+        ("", {"S": ""}),
+    ],
+    ids=["number", "fraction", "null", "binary", "binary set", "set", "empty"],
+)
+def test_a_change_whose_id_is_no_text_is_audited_and_verifies(
+    auditor: Auditor, verifier: LoadedFunction, change_id: Any, typed: dict[str, Any]
+) -> None:
+    order_is("o-1", change_id)
+    last = signed(typed, status="paid")
+
+    lines = auditor.take(stream_record(101, None, A), stream_record(102, A, last))
+
+    assert [line["outcome"] for line in lines] == ["audited", "audited"]
+    assert entries()[1]["actor_type"] == "unknown"
+    assert verifier.invoke({})["problems"] == []
+
+
+def test_a_change_of_which_the_id_is_no_text_any_more_is_named_if_it_was_not_audited(
+    auditor: Auditor, verifier: LoadedFunction
+) -> None:
+    order_is("o-1", 7)
+    auditor.take(stream_record(101, None, A))
+
+    (problem,) = verifier.invoke({})["problems"]
+
+    assert problem.startswith("o-1: its last change is not audited")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"new_image": "no image"},
+        {"new_image": "[]"},
+        {"seq": "two"},
+        {"seq": None},
+        {"hash": 7},
+        {"happened_at": ...},
+        {"previous": ...},
+        {"hash": ...},
+    ],
+)
+def test_an_entry_that_the_auditor_could_not_have_written_is_named(
+    verify: Callable[[], dict[str, Any]], attributes: dict[str, Any]
+) -> None:
+    entry = entries()[1]
+    for name, value in attributes.items():
+        if value is ...:
+            del entry[name]
+        else:
+            entry[name] = value
+    boto3.resource("dynamodb").Table("audit").put_item(Item=entry)
+
+    answer = verify()
+
+    assert answer["problems"]
+    assert {problem.partition(":")[0] for problem in answer["problems"]} == {"o-1"}
+
+
+def test_a_fraction_is_not_taken_for_the_number_below_it(verify: Callable[[], dict[str, Any]]) -> None:
+    entry = entries()[2] | {"seq": Decimal("3.5")}
+    boto3.resource("dynamodb").Table("audit").put_item(Item=entry)
+
+    assert verify()["problems"]
 
 
 def test_an_order_whose_creation_was_never_audited_is_a_gap(auditor: Auditor, verifier: LoadedFunction) -> None:
@@ -510,9 +651,10 @@ class Redriver:
         }
         self.keep({"DDBStreamBatchInfo": info})
 
-    def keep(self, body: dict[str, Any]) -> None:
+    def keep(self, body: Any) -> None:
         """Puts a message into the queue."""
-        boto3.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(body))
+        text = body if isinstance(body, str) else json.dumps(body)
+        boto3.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=text)
 
     def replay(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.function.invoke({})
@@ -537,8 +679,9 @@ def redriver(auditor: Auditor, load: Load, monkeypatch: pytest.MonkeyPatch) -> R
     app = function.app
     monkeypatch.setattr(app, "streams", Stream([as_read(event) for event in HISTORY]))
     monkeypatch.setattr(app, "functions", Functions(auditor))
-    receive = app.sqs.receive_message
-    monkeypatch.setattr(app.sqs, "receive_message", lambda **arguments: receive(**arguments | {"WaitTimeSeconds": 0}))
+    sqs = importlib.import_module("handlers.replay").sqs
+    receive = sqs.receive_message
+    monkeypatch.setattr(sqs, "receive_message", lambda **arguments: receive(**arguments | {"WaitTimeSeconds": 0}))
     return Redriver(function, queue_url)
 
 
@@ -598,6 +741,36 @@ def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_repl
 
     assert answer["summary"] == "1 records of 1 discarded batches replayed"
     assert len(answer["problems"]) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "no JSON",
+        "[]",
+        "[" * 10_000,
+        {"DDBStreamBatchInfo": None},
+        {"DDBStreamBatchInfo": {"shardId": "shard-1"}},
+        {
+            "DDBStreamBatchInfo": {
+                "shardId": "shard-1",
+                "streamArn": "arn",
+                "startSequenceNumber": "first",
+                "endSequenceNumber": "last",
+            }
+        },
+    ],
+)
+def test_a_message_that_lambda_did_not_send_is_named_and_there_for_the_next_run_at_once(
+    redriver: Redriver, body: Any
+) -> None:
+    redriver.keep(body)
+
+    first, second = redriver.replay(), redriver.replay()
+
+    (problem,) = first["problems"]
+    assert "stays in the queue: Lambda did not send it" in problem
+    assert second == first
 
 
 def test_a_record_reaches_the_auditor_as_lambda_would_send_it(redriver: Redriver) -> None:

@@ -33,12 +33,12 @@ _AMOUNT = re.compile(r"[0-9]+(\.[0-9]{1,2})?")
 Order = dict[str, Any]
 
 
-def identifier(order: Order, name: str) -> str:
+def identifier(order: Order, name: str, max_bytes: int = MAX_IDENTIFIER_BYTES) -> str:
     """The text that identifies the order, its customer and so on. Raises PermanentError."""
     value = order.get(name)
-    if isinstance(value, str) and value.strip() and 1 <= _utf8_bytes(value) <= MAX_IDENTIFIER_BYTES:
+    if isinstance(value, str) and value.strip() and 1 <= _utf8_bytes(value) <= max_bytes:
         return value
-    raise refused(order, name, f"text of 1 to {MAX_IDENTIFIER_BYTES} bytes in UTF-8")
+    raise refused(order, name, f"text of 1 to {max_bytes} bytes in UTF-8")
 
 
 def amount(order: Order, name: str = "amount") -> Decimal:

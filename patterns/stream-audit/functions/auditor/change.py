@@ -1,6 +1,7 @@
 """What a stream record says: which order changed from what to what, when, and who signed for it."""
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from handlers.outcomes import MALFORMED, PermanentError
 # A sequence number has 21 to 40 digits: padded, it sorts as text in the order in which an item changed.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html
 SEQUENCE_DIGITS = 40
+SEQUENCE_NUMBER = re.compile(f"[0-9]{{1,{SEQUENCE_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,41 @@ def parse(record: dict[str, Any]) -> Change:
     """Raises PermanentError on a record that is none of a DynamoDB stream with new and old images."""
     try:
         data = record["dynamodb"]
-        old, new = data.get("OldImage"), data.get("NewImage")
+        old, new = image(data, "OldImage"), image(data, "NewImage")
         if not (old or new):
             raise ValueError("neither an old nor a new image: the stream has to have NEW_AND_OLD_IMAGES")
         return Change(
-            order_id=data["Keys"]["order_id"]["S"],
-            sequence_number=data["SequenceNumber"].zfill(SEQUENCE_DIGITS),
-            event_id=record["eventID"],
-            event_name=record["eventName"],
+            order_id=text(data["Keys"]["order_id"]["S"]),
+            sequence_number=sequence_number(data["SequenceNumber"]),
+            event_id=text(record["eventID"]),
+            event_name=text(record["eventName"]),
             happened_at=datetime.fromtimestamp(data["ApproximateCreationDateTime"], UTC).isoformat(),
             signature=signature(old, new, record.get("userIdentity")),
             images={name: canonical(image) for name, image in (("old_image", old), ("new_image", new)) if image},
         )
-    except MALFORMED as error:
+    except (*MALFORMED, OSError) as error:  # OSError: a time that the platform has no date for
         raise PermanentError(f"malformed record: {type(error).__name__}: {error}") from error
+
+
+def image(data: dict[str, Any], name: str) -> dict[str, Any] | None:
+    found = data.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise TypeError(f"{name} is a JSON {type(found).__name__}, not an object")
+    return found
+
+
+def text(value: Any) -> str:
+    """Raises TypeError, or ValueError for what cannot be written in UTF-8: no attribute of DynamoDB could hold it."""
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__}, not text")
+    value.encode()
+    return value
+
+
+def sequence_number(value: Any) -> str:
+    if not SEQUENCE_NUMBER.fullmatch(value):
+        raise ValueError(f"a sequence number has up to {SEQUENCE_DIGITS} digits")
+    return str(value).zfill(SEQUENCE_DIGITS)
 
 
 def signature(
@@ -55,20 +78,26 @@ def signature(
     """Who made a change: DynamoDB itself, which Time to Live does (STR-6), or whoever signed the item.
 
     A signature that was there before is another change's: who updates an item past the writer leaves it as it was, and
-    is not to be taken for the one who signed last.
+    is not to be taken for the one who signed last. A signature is text. Of what else there may be in its place, such as
+    a number for an actor, the images tell; the change is audited as that of an unknown.
     """
     if identity:
-        return {"actor_type": "service", "actor": identity["principalId"]}
-    signed: Any
+        return {"actor_type": "service", "actor": text(identity["principalId"])}
     if new:
-        signed = new if "change_id" in new and new["change_id"] != (old or {}).get("change_id") else None
+        signed = new if new.get("change_id") != (old or {}).get("change_id") else {}
     else:
-        signed = old if old and "deleting" in old else None
-    if not signed or "actor" not in signed:
+        signed = old if old and "deleting" in old else {}
+    signature = {name: signed[name] for name in ("change_id", "actor", "correlation_id") if name in signed}
+    if not {"change_id", "actor"} <= signature.keys() or not all(map(is_text, signature.values())):
         return {"actor_type": "unknown"}
     return {"actor_type": "declared"} | {
-        name: signed[name]["S"] for name in ("actor", "correlation_id") if name in signed
+        name: value["S"] for name, value in signature.items() if name in ("actor", "correlation_id")
     }
+
+
+def is_text(value: Any) -> bool:
+    """Whether an attribute, in DynamoDB's JSON, is text, and not empty."""
+    return isinstance(value, dict) and isinstance(value.get("S"), str) and bool(value["S"])
 
 
 def canonical(image: dict[str, Any]) -> str:

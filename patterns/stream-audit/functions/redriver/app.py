@@ -2,13 +2,12 @@
 
 A message of the failure queue says where in the stream the discarded records are, not what they are (STR-4). They are
 read there and handed to the auditor, which is the only one that writes entries, in events as Lambda makes them. The
-message is deleted once all of its records are audited.
+message is deleted once all of its records are audited; otherwise it is there for the next run at once.
 """
 
 import base64
 import json
 import os
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from handlers.outcomes import logger
+from handlers.outcomes import MALFORMED, logger
+from handlers.replay import NotReplayed, replay
 
 if TYPE_CHECKING:  # the types of boto3 are no part of the layers
     from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
@@ -24,47 +24,19 @@ if TYPE_CHECKING:  # the types of boto3 are no part of the layers
 
 AUDITOR = os.environ["AUDITOR"]
 DISCARDED_QUEUE_URL = os.environ["DISCARDED_QUEUE_URL"]
+POSITION = ("streamArn", "shardId", "startSequenceNumber", "endSequenceNumber")
 # GetRecords can answer without records while there are some further on.
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html
 MAX_READS = 100
 
-sqs = boto3.client("sqs")
 streams = boto3.client("dynamodbstreams")
 # Longer than the auditor can run: a second call would find its entries, and only cost time.
 functions = boto3.client("lambda", config=Config(read_timeout=120, retries={"total_max_attempts": 1}))
 
 
-class NotReplayed(Exception):
-    """Some of a message's records are not audited. The message stays in the queue."""
-
-
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Replays what the failure queue holds; returns `summary` and `problems`, one for each message that stays."""
-    problems, replayed, messages = [], 0, 0
-    for message in discarded():
-        try:
-            replayed += replay(json.loads(message["Body"])["DDBStreamBatchInfo"])
-        except Exception as error:  # Whatever is wrong with one message, the others are replayed.
-            logger.exception("not replayed", extra={"message_id": message["MessageId"]})
-            problems.append(f"message {message['MessageId']} stays in the queue: {error}")
-            continue
-        sqs.delete_message(QueueUrl=DISCARDED_QUEUE_URL, ReceiptHandle=message["ReceiptHandle"])
-        messages += 1
-    return {"summary": f"{replayed} records of {messages} discarded batches replayed", "problems": problems}
-
-
-def discarded() -> "Iterator[MessageTypeDef]":
-    """The queue's messages, each once: what is not deleted stays hidden for longer than the function runs."""
-    # A second of waiting asks all of SQS's servers; without it some are asked, and a message can be missed.
-    receive: Any = {"QueueUrl": DISCARDED_QUEUE_URL, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1}
-    while messages := sqs.receive_message(**receive).get("Messages"):
-        yield from messages
-
-
-def replay(batch: dict[str, Any]) -> int:
+def redrive(message: "MessageTypeDef") -> int:
     """Has the auditor audit each record of a discarded batch; returns how many. Raises NotReplayed."""
-    records = read(batch)
+    records = read(discarded_batch(message["Body"]))
     # One by one: a record that still fails must not keep those behind it out of the trail.
     refused = [reason for record in records if (reason := refusal(record))]
     if refused:
@@ -72,7 +44,22 @@ def replay(batch: dict[str, Any]) -> int:
     return len(records)
 
 
-def read(batch: dict[str, Any]) -> "list[RecordTypeDef]":
+def discarded_batch(body: str) -> dict[str, str]:
+    """Where the discarded records are (STR-4). Raises NotReplayed on a message that does not say it."""
+    try:
+        batch = json.loads(body)["DDBStreamBatchInfo"]
+        position = {name: str(batch[name]) for name in POSITION}
+    except MALFORMED as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise NotReplayed(
+            f"Lambda did not send it, it does not say what was discarded ({reason}): delete it"
+        ) from error
+    if not position["startSequenceNumber"].isdecimal() or not position["endSequenceNumber"].isdecimal():
+        raise NotReplayed("Lambda did not send it, its sequence numbers are no numbers: delete it")
+    return position
+
+
+def read(batch: dict[str, str]) -> "list[RecordTypeDef]":
     """The records of a batch, from the stream. Raises NotReplayed when the stream no longer has them."""
     first, last = int(batch["startSequenceNumber"]), int(batch["endSequenceNumber"])
     where = f"sequence numbers {first} to {last} of {batch['shardId']}"
@@ -125,3 +112,10 @@ def _as_lambda_does(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError(f"a {type(value).__name__} in a stream record")
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Replays what the failure queue holds; returns `summary` and `problems`."""
+    counts, problems = replay(DISCARDED_QUEUE_URL, context, redrive)
+    return {"summary": f"{sum(counts)} records of {len(counts)} discarded batches replayed", "problems": problems}

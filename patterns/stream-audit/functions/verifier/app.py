@@ -11,7 +11,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from boto3.dynamodb.conditions import Key
 
-from chain import last_change, problems
+from chain import problems
 from handlers.outcomes import logger
 
 dynamodb = boto3.resource("dynamodb")
@@ -28,7 +28,7 @@ SIGNATURES: dict[str, Any] = {"ConsistentRead": True, "ProjectionExpression": "o
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Verifies the whole trail; returns `summary` and `problems`, each of which begins with its order's id."""
-    change_of = {order["order_id"]: order.get("change_id") for order in pages(orders.scan, **SIGNATURES)}
+    change_of = {order["order_id"]: signature(order) for order in pages(orders.scan, **SIGNATURES)}
     head_of = {head["order_id"]: head for head in pages(heads.scan, ConsistentRead=True)}
     chains: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for entry in pages(audit.scan, ConsistentRead=True):
@@ -49,9 +49,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def again(order_id: str, change_id: str | None) -> Iterator[str]:
     """What is still wrong with an order. Of one that has changed again, the last change is left to the next run."""
-    now = orders.get_item(Key={"order_id": order_id}, **SIGNATURES).get("Item", {}).get("change_id")
+    now = signature(orders.get_item(Key={"order_id": order_id}, **SIGNATURES).get("Item", {}))
     entries, head = steady(order_id)
-    return problems(order_id, entries, head, change_id if now == change_id else last_change(entries))
+    return problems(order_id, entries, head, change_id, settled=now == change_id)
+
+
+def signature(order: dict[str, Any]) -> str | None:
+    """The order's `change_id`; None where there is none that is text: it is no signature, for the auditor neither."""
+    change_id = order.get("change_id")
+    return change_id if isinstance(change_id, str) else None
 
 
 def steady(order_id: str) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -82,4 +88,7 @@ def pages(operation: Any, **arguments: Any) -> Iterator[dict[str, Any]]:
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An item with whole numbers as they were written: boto3 makes Decimals of them."""
-    return {name: int(value) if isinstance(value, Decimal) else value for name, value in item.items()}
+    return {
+        name: int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+        for name, value in item.items()
+    }

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from handlers.outcomes import MALFORMED
+
 FIRST = "0" * 64  # what stands for the hash of an entry before the first
 
 
@@ -17,25 +19,28 @@ def digest(entry: dict[str, Any]) -> str:
 
 
 def problems(
-    order_id: str, entries: list[dict[str, Any]], head: dict[str, Any] | None, change_id: str | None
+    order_id: str,
+    entries: list[dict[str, Any]],
+    head: dict[str, Any] | None,
+    change_id: str | None,
+    settled: bool = True,
 ) -> Iterator[str]:
     """Sentences, each of which begins with the order's id; none for a whole chain.
 
     First the chain: an entry that was changed, is missing, or was put in the place of another. In a whole chain then
     the history: a change that was never audited leaves a new image that is not the next change's old image, or, if it
-    was the last, an order that bears another signature (`change_id`) than the last image.
+    was the last, an order that bears another signature (`change_id`) than the last image. Of an order that is not
+    `settled`, which has changed meanwhile, that last is not asked.
     """
-    broken = (
-        list(_of_the_chain(entries, head)) or list(_of_the_history(entries)) or list(_of_the_end(entries, change_id))
-    )
+    try:
+        broken = (
+            list(_of_the_chain(entries, head))
+            or list(_of_the_history(entries))
+            or (list(_of_the_end(entries, change_id)) if settled else [])
+        )
+    except MALFORMED as error:  # Whoever may write to the trail may write anything.
+        broken = [f"an entry, or the head, is not as the auditor writes them: {type(error).__name__}: {error}"]
     yield from (f"{order_id}: {problem}" for problem in broken)
-
-
-def last_change(entries: list[dict[str, Any]]) -> str | None:
-    """The signature that the order has according to its trail; None if it is not there, or nobody ever signed it."""
-    latest = max(entries, key=lambda entry: entry["sequence_number"], default={})
-    signature: str | None = json.loads(latest.get("new_image", "{}")).get("change_id", {}).get("S")
-    return signature
 
 
 def _of_the_chain(entries: list[dict[str, Any]], head: dict[str, Any] | None) -> Iterator[str]:
@@ -71,7 +76,9 @@ def _of_the_history(entries: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _of_the_end(entries: list[dict[str, Any]], change_id: str | None) -> Iterator[str]:
-    if last_change(entries) != change_id:
+    latest = max(entries, key=lambda entry: entry["sequence_number"], default={})
+    # Only text signs (`S`), in the order as in its image.
+    if json.loads(latest.get("new_image", "{}")).get("change_id", {}).get("S") != change_id:
         yield "its last change is not audited: it was discarded or lost, or the auditor is behind"
 
 

@@ -15,9 +15,9 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.outcomes import logger
+from handlers.outcomes import MALFORMED, at, logger, named, shown
 
 dynamodb = boto3.resource("dynamodb", config=Config(connect_timeout=1, read_timeout=5))
 orders = dynamodb.Table(os.environ["ORDERS_TABLE"])
@@ -60,6 +60,22 @@ def sign(order_id: str, attributes: dict[str, Any], unsign: str = "") -> None:
 OPERATIONS = {"put": put, "update": update, "delete": delete}
 
 
+def order_id_of(change: Any) -> Any:
+    return at(change, "order", "order_id") if at(change, "order") else at(change, "order_id")
+
+
+def apply(change: dict[str, Any], signer: dict[str, Any]) -> dict[str, Any]:
+    """Makes one change; returns its order's id and its signature. Raises what makes it malformed, or ClientError."""
+    for name, value in signer.items():
+        if not isinstance(value, str) or not value:
+            raise TypeError(f"{name} is {shown(value)}, and a change is signed with text")
+    # DynamoDB takes no floats: they would carry more digits than were written.
+    exact = json.loads(json.dumps(change), parse_float=Decimal)
+    signature = signer | {"change_id": str(uuid4())}
+    OPERATIONS[exact["operation"]](exact, signature)
+    return {"order_id": order_id_of(exact)} | signature
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Makes `event["changes"]` one after another, as `event["actor"]` or the change's own `actor`.
@@ -67,21 +83,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     A change is `{"operation": "put", "order": {...}}`, `{"operation": "update", "order_id", "set": {...}}` or
     `{"operation": "delete", "order_id"}`. Raises ChangeError at the first that cannot be made.
     """
-    correlation_id = event.get("correlation_id") or str(uuid4())
-    published = []
-    # DynamoDB takes no floats: they would carry more digits than were written.
-    for number, change in enumerate(json.loads(json.dumps(event["changes"]), parse_float=Decimal), start=1):
-        order_id = change["order"]["order_id"] if "order" in change else change["order_id"]
-        actor = change.get("actor") or event["actor"]
-        signature = {"actor": actor, "correlation_id": correlation_id, "change_id": str(uuid4())}
+    changes = at(event, "changes")
+    if not isinstance(changes, list):
+        raise ChangeError("the event has no list of changes")
+    correlation_id = at(event, "correlation_id") or str(uuid4())
+    published: list[dict[str, Any]] = []
+    for number, change in enumerate(changes, start=1):
+        signer = {"actor": at(change, "actor") or at(event, "actor"), "correlation_id": correlation_id}
         try:
-            OPERATIONS[change["operation"]](change, signature)
-        except ClientError as error:
+            receipt = apply(change, signer)
+        except (*MALFORMED, BotoCoreError, ClientError) as error:
+            which = f"{named(at(change, 'operation'))!s:.40} {named(order_id_of(change))!s:.80}"
             raise ChangeError(
-                f"change {number} of {len(event['changes'])} ({change['operation']} {order_id}) was not made, "
-                f"those before it were: {error}"
+                f"change {number} of {len(changes)} ({which}) was not made, "
+                f"those before it were: {type(error).__name__}: {error!s:.1000}"
             ) from error
-        receipt = {"order_id": order_id} | signature
         logger.info("changed", extra=receipt | {"operation": change["operation"]})
         published.append(receipt)
     return {"published": published}
