@@ -224,7 +224,7 @@ module "replayer" {
   policy_statements = [
     {
       sid       = "TakeFailedEvents"
-      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+      actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
       resources = [module.failed.arn]
     },
     {

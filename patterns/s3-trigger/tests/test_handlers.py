@@ -1,8 +1,10 @@
 """The functions of the S3 trigger, on moto and sample events: no target needed."""
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -142,14 +144,18 @@ def test_what_somebody_else_uploaded_is_traced_by_its_version(ingest: Ingest, me
         (b'{"invoice_id": "i-1", "am', "not JSON: "),
         (b"\xff\xfe\xfd", "not JSON: "),
         (b"[]", "a JSON list, not an object"),
-        ({"amount": 1}, "invoice_id is no text"),
-        ({"invoice_id": "", "amount": 1}, "invoice_id is no text"),
-        ({"invoice_id": "i" * 300, "amount": 1}, "invoice_id is no text"),
-        ({"invoice_id": "i-1"}, "amount is no number"),
-        ({"invoice_id": "i-1", "amount": True}, "amount is no number"),
-        ({"invoice_id": "i-1", "amount": 0}, "amount is no number"),
-        ({"invoice_id": "i-1", "amount": float("nan")}, "amount is no number"),
-        ({"invoice_id": "i-1", "amount": 10**300}, "amount is no number"),
+        ({"amount": 1}, "invoice_id is missing, and has to be text"),
+        ({"invoice_id": "", "amount": 1}, 'invoice_id is "", and has to be text'),
+        ({"invoice_id": "i" * 600, "amount": 1}, "invoice_id is "),
+        ({"invoice_id": "i-1"}, "amount is missing, and has to be a number"),
+        ({"invoice_id": "i-1", "amount": True}, "amount is true, and has to be a number"),
+        ({"invoice_id": "i-1", "amount": 0}, "amount is 0, and has to be a number above 0"),
+        ({"invoice_id": "i-1", "amount": 0.001}, "amount is 0.001, and has to be a number"),
+        ({"invoice_id": "i-1", "amount": float("nan")}, "amount is nan"),
+        ({"invoice_id": "i-1", "amount": 10**300}, "amount is 1000"),
+        (b'{"invoice_id": "i-1", "amount": 1e400}', "amount is 1E+400"),
+        (b'{"invoice_id": "i-1", "amount": 12345678901234567.89}', "amount is 12345678901234567.89"),
+        (b'{"invoice_id": "\\ud800", "amount": 1}', 'invoice_id is "\\ud800", and has to be text'),
     ],
 )
 def test_what_can_never_be_processed_is_quarantined_with_its_reason(
@@ -246,6 +252,143 @@ def test_a_service_that_fails_is_a_transient_error_and_the_retry_finishes(
     assert manifest()["status"] == "queued"
 
 
+def test_of_a_failing_object_the_log_names_the_key_and_the_id_if_s3_still_tells_it(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = ingest.upload(INVOICE, key="incoming/a b.json")
+    version = event["Records"][0]["s3"]["object"]["versionId"]
+    ingest.fails(monkeypatch, "objects", "s3.get_object")
+
+    with pytest.raises(ClientError):
+        ingest.deliver(event)
+    (line,) = ingest.function.lines
+    assert (line["key"], line["version_id"], line["correlation_id"]) == ("incoming/a b.json", version, "trace-1")
+
+    ingest.fails(monkeypatch, "objects", "s3.head_object")
+    with pytest.raises(ClientError):
+        ingest.deliver(event)
+    (line,) = ingest.function.lines
+    assert (line["key"], line["version_id"], line["correlation_id"]) == ("incoming/a b.json", version, version)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("InvalidObjectState", "archived: restore it, and copy it onto itself (the reason)"),
+        ("InvalidRequest", "encrypted with a key that the uploader keeps (SSE-C): upload it without (the reason)"),
+        ("NoSuchVersion", "deleted for good (the reason)"),
+        ("MethodNotAllowed", "a delete marker (the reason)"),
+    ],
+)
+def test_what_s3_will_never_hand_out_is_noted_in_the_quarantine_with_its_reason(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    event = ingest.upload(INVOICE)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "the reason"}}, "GetObject")
+
+    monkeypatch.setattr(ingest.function.modules["objects"].s3, "get_object", refuse)
+
+    line = ingest.deliver(event)
+
+    assert (line["message"], line["error_class"], line["outcome"]) == ("failed", "permanent", "quarantined")
+    assert (line["error"], line["key"], line["correlation_id"]) == (reason, KEY, "trace-1")
+    note = boto3.client("s3").get_object(Bucket=QUARANTINE, Key=KEY)
+    assert (note["Body"].read(), note["Metadata"]["reason"]) == (b"", reason)
+    assert (manifest()["status"], manifest()["reason"]) == ("quarantined", reason)
+    assert ingest.deliver(event)["outcome"] == "already quarantined"
+
+
+def test_an_archived_object_keeps_the_id_that_it_is_traced_by(ingest: Ingest) -> None:
+    line = ingest.deliver(ingest.upload(INVOICE, StorageClass="GLACIER"))
+
+    assert (line["outcome"], line["correlation_id"]) == ("quarantined", "trace-1")
+    assert line["error"].startswith("archived: restore it")
+
+
+def test_a_version_that_is_gone_is_no_transient_error(ingest: Ingest) -> None:
+    event = ingest.upload(INVOICE)
+    version = event["Records"][0]["s3"]["object"]["versionId"]
+    boto3.client("s3").delete_object(Bucket=UPLOADS, Key=KEY, VersionId=version)
+
+    line = ingest.deliver(event)
+
+    assert (line["outcome"], line["correlation_id"]) == ("quarantined", version)
+    assert line["error"].startswith("deleted for good")
+
+
+@pytest.mark.parametrize("declared", ["x" * 300, "two words", "für"])
+def test_an_id_that_another_service_might_refuse_is_not_passed_on(ingest: Ingest, declared: str) -> None:
+    upload, parsed = ingest.upload(INVOICE), ingest.function.modules["objects"].parse
+
+    traced_by = ingest.function.app.correlation_id(parsed(upload["Records"][0]), {"correlation-id": declared})
+
+    assert traced_by == upload["Records"][0]["s3"]["object"]["versionId"]
+
+
+def test_the_test_of_a_notification_is_no_error(ingest: Ingest) -> None:
+    line = ingest.deliver({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": UPLOADS})
+
+    assert (line["message"], line["outcome"]) == ("processed", "a test of the notification")
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({}, "KeyError: 's3'"),
+        ({"Records": []}, "KeyError: 's3'"),
+        ({"Records": None}, "KeyError: 's3'"),
+        ({"source": "aws.s3", "detail-type": "Object Created", "detail": {}}, "KeyError: 's3'"),
+        (sqs_event({"key": KEY}), "KeyError: 's3'"),
+        ({"Records": ["no record"]}, "TypeError"),
+        ([], "TypeError"),
+    ],
+)
+def test_an_event_that_is_none_of_s3_fails_permanently_and_goes_to_the_destination(
+    ingest: Ingest, event: Any, error: str
+) -> None:
+    with pytest.raises(
+        ingest.function.modules["objects"].UnknownEvent, match=f"no event of S3 about an object: {error}"
+    ):
+        ingest.deliver(event)
+
+    (line,) = ingest.function.lines
+    assert (line["message"], line["error_class"]) == ("failed", "permanent")
+    assert line["function_request_id"] == "request-1"  # by which its record in the destination is known
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("versionId", ..., "no versionId: versioning is not enabled on uploads"),
+        ("versionId", None, "versionId is null, and has to be text"),
+        ("sequencer", ..., "KeyError: 'sequencer'"),
+        ("sequencer", "later", "sequencer is no hexadecimal number"),
+        ("sequencer", 10, "TypeError"),
+        ("key", "", 'key is "", and has to be text'),
+        ("key", "a" * 1025, "key is"),
+        ("key", ["a"], "TypeError|AttributeError"),
+    ],
+)
+def test_a_record_that_lacks_what_an_upload_has_fails_permanently_and_the_others_are_ingested(
+    ingest: Ingest, field: str, value: Any, error: str
+) -> None:
+    wrong, right = ingest.upload(INVOICE), ingest.upload(INVOICE, key="incoming/b.json")
+    described = wrong["Records"][0]["s3"]["object"]
+    if value is ...:
+        del described[field]
+    else:
+        described[field] = value
+
+    with pytest.raises(ingest.function.modules["objects"].UnknownEvent, match=error):
+        ingest.function.invoke({"Records": wrong["Records"] + right["Records"]})
+
+    first, second = ingest.function.lines
+    assert (first["message"], first["error_class"]) == ("failed", "permanent")
+    assert (second["message"], second["key"], second["outcome"]) == ("processed", "incoming/b.json", "queued")
+
+
 Work = Callable[..., list[dict[str, Any]]]
 
 
@@ -270,11 +413,8 @@ def test_a_work_item_is_booked_once_however_often_it_comes(ingest: Ingest, work:
     lines = work(item, item)
 
     assert [(line["key"], line["outcome"]) for line in lines] == [(KEY, "booked"), (KEY, "already booked")]
-    assert {name: manifest()[name] for name in ("status", "invoice_id", "amount")} == {
-        "status": "processed",
-        "invoice_id": "i-1",
-        "amount": "10.5",
-    }
+    entry = manifest()
+    assert (entry["status"], entry["invoice_id"], Decimal(entry["amount"])) == ("processed", "i-1", Decimal("10.5"))
 
 
 def test_a_worker_that_was_faster_than_ingest_is_not_overwritten(
@@ -296,7 +436,7 @@ def test_a_work_item_of_an_older_version_is_superseded(ingest: Ingest, work: Wor
     first, second = (json.loads(item["Body"]) for item in ingest.work_items())
 
     assert [line["outcome"] for line in work(first, second, first)] == ["superseded", "booked", "superseded"]
-    assert manifest()["amount"] == "2"
+    assert Decimal(manifest()["amount"]) == 2
 
 
 def test_a_work_item_that_is_none_fails_permanently(work: Work) -> None:
@@ -305,9 +445,17 @@ def test_a_work_item_that_is_none_fails_permanently(work: Work) -> None:
     assert (line["message"], line["error_class"], line["key"]) == ("failed", "permanent", KEY)
 
 
+def test_a_work_item_of_a_key_that_the_manifest_does_not_know_fails_permanently(work: Work) -> None:
+    (line,) = work({"key": "incoming/x.json", "version_id": "v-1", **INVOICE})
+
+    assert (line["message"], line["error_class"], line["key"]) == ("failed", "permanent", "incoming/x.json")
+    assert "the manifest knows no object incoming/x.json" in line["error"]
+
+
 @dataclass
 class Replayer:
     function: LoadedFunction
+    layer: Any  # handlers.replay, as the function has imported it
     queue_url: str
     invoked: list[dict[str, Any]]
 
@@ -326,16 +474,17 @@ class Replayer:
 
 @pytest.fixture
 def replayer(load: Load, monkeypatch: pytest.MonkeyPatch) -> Replayer:
-    queue_url = create_queue("failed")
+    queue_url = create_queue("failed", VisibilityTimeout="120")
     function = load("replayer", QUEUE_URL=queue_url, FUNCTION_NAME="ingest")
-    app, invoked = function.app, []
-    monkeypatch.setattr(app.lambda_, "invoke", lambda **call: invoked.append(call))
-    receive = app.sqs.receive_message
+    layer = importlib.import_module("handlers.replay")
+    invoked: list[dict[str, Any]] = []
+    monkeypatch.setattr(function.app.lambda_, "invoke", lambda **call: invoked.append(call))
+    receive = layer.sqs.receive_message
     # moto would wait for a second in vain at the end of each replay
-    monkeypatch.setattr(app.sqs, "receive_message", lambda **call: receive(**call | {"WaitTimeSeconds": 0}))
+    monkeypatch.setattr(layer.sqs, "receive_message", lambda **call: receive(**call | {"WaitTimeSeconds": 0}))
     # moto's clock for SentTimestamp is this one, to the millisecond
-    monkeypatch.setattr(app.time, "time", lambda now=app.time.time: now() + 0.01)
-    return Replayer(function, queue_url, invoked)
+    monkeypatch.setattr(layer.time, "time", lambda now=layer.time.time: now() + 0.01)
+    return Replayer(function, layer, queue_url, invoked)
 
 
 def failed_event(key: str = KEY) -> dict[str, Any]:
@@ -374,7 +523,29 @@ def test_a_message_that_is_no_record_stays_and_is_named(replayer: Replayer, body
     assert answer["summary"] == "1 object replayed"
     (problem,) = answer["problems"]
     assert "stays" in problem
+    assert "delete it" in problem
     assert replayer.left() == 1
+
+
+def test_what_stays_is_there_for_the_next_replay_at_once(replayer: Replayer) -> None:
+    replayer.keep("no JSON")
+
+    first, second = replayer.replay(), replayer.replay()
+
+    assert first == second
+    assert len(second["problems"]) == 1
+
+
+def test_what_another_replay_has_received_is_no_success(replayer: Replayer) -> None:
+    replayer.keep(failed_event())
+    boto3.client("sqs").receive_message(QueueUrl=replayer.queue_url)  # by a replay that broke off
+
+    answer = replayer.replay()
+
+    assert answer["summary"] == "0 objects replayed"
+    (problem,) = answer["problems"]
+    assert problem.startswith("1 messages are hidden")
+    assert "120 s" in problem
 
 
 def test_an_event_that_ingest_does_not_take_stays(replayer: Replayer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,21 +564,26 @@ def test_what_fails_again_during_a_replay_is_not_replayed_in_a_circle(
     replayer: Replayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replayer.keep(failed_event())
-    now = replayer.function.app.time.time()
-    monkeypatch.setattr(replayer.function.app.time, "time", lambda: now)
-    monkeypatch.setattr("moto.sqs.models.unix_time_millis", lambda *_: now * 1000 + 1)
+    now = replayer.layer.time.time()
     monkeypatch.setattr(
         replayer.function.app.lambda_, "invoke", lambda **call: replayer.keep(failed_event("incoming/again.json"))
     )
 
-    assert replayer.replay()["summary"] == "1 object replayed"
-    assert replayer.left() == 1
+    with monkeypatch.context() as stopped:
+        stopped.setattr(replayer.layer.time, "time", lambda: now)
+        stopped.setattr("moto.sqs.models.unix_time_millis", lambda *_: now * 1000 + 1)
+        assert replayer.replay()["summary"] == "1 object replayed"
+
+    assert len(received(replayer.queue_url)) == 1  # not hidden: the next replay finds it
 
 
 def test_a_replay_ends_before_its_time_does(replayer: Replayer) -> None:
     replayer.keep(failed_event())
 
-    assert replayer.replay(Context(remaining_ms=5_000))["summary"] == "0 objects replayed"
+    answer = replayer.replay(Context(remaining_ms=5_000))
+
+    assert answer["summary"] == "0 objects replayed"
+    assert answer["problems"] == ["the time was over before the queue was empty: replay again"]
 
 
 @pytest.fixture

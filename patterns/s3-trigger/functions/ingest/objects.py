@@ -2,19 +2,38 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote_plus
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers import orders
+from handlers.outcomes import MALFORMED, PermanentError, at, named
 
 QUARANTINE_BUCKET = os.environ["QUARANTINE_BUCKET"]
 # S3 takes 2 KB of a user's metadata: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 REASON_LENGTH = 1024
-# What a queue and a table take in any case: a value that they refuse would be tried again in vain.
-MAX_ID_LENGTH = 256
-MAX_AMOUNT = 1e12
+# Leaves room for the reason. Other characters than these S3 sends back encoded, and takes in no header.
+CORRELATION_ID = re.compile(r"[!-~]{1,256}")
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_KEY_BYTES = 1024
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = re.compile("[a-z0-9.-]{3,63}")
+SEQUENCER = re.compile("[0-9A-Fa-f]{1,64}")
+# What S3 answers when this version can never be read, whoever asks again: what that means, and what helps.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+UNREADABLE = {
+    "InvalidObjectState": "archived: restore it, and copy it onto itself",
+    "InvalidRequest": "encrypted with a key that the uploader keeps (SSE-C): upload it without",
+    "MethodNotAllowed": "a delete marker",
+    "NoSuchKey": "deleted for good",
+    "NoSuchVersion": "deleted for good",
+}
 
 # All attempts together have to end before the function's time does: a timeout leaves no line that says why.
 s3 = boto3.client("s3", config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 3}))
@@ -22,6 +41,10 @@ s3 = boto3.client("s3", config=Config(connect_timeout=1, read_timeout=2, retries
 
 class Unprocessable(Exception):
     """The object itself is wrong: no retry can help. The message says what is wrong with it."""
+
+
+class UnknownEvent(PermanentError):
+    """An event is not about a version of an object: ingest can do nothing with it, now or later."""
 
 
 @dataclass(frozen=True)
@@ -36,69 +59,120 @@ class Upload:
 
 @dataclass(frozen=True)
 class Stored:
-    """An object's metadata, its size in bytes, and its content, which is not read yet."""
+    """An object's metadata, its size in bytes, and its content, which is not read yet.
+
+    Of an object that S3 will never hand out, `unreadable` says why, and there is no content.
+    """
 
     metadata: dict[str, str]
-    size: int
-    body: Any
+    size: int = 0
+    body: Any = None
+    unreadable: str = ""
 
 
-def parse(record: dict[str, Any]) -> Upload:
-    """The version that a record of an S3 event is about.
+def parse(record: Any) -> Upload:
+    """The version that a record of an S3 event is about. Raises UnknownEvent.
 
     The key is URL-encoded there, with "+" for a space (S3-3):
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
-    described = record["s3"]["object"]
-    return Upload(
-        bucket=record["s3"]["bucket"]["name"],
-        key=unquote_plus(described["key"]),
-        version_id=described["versionId"],
-        sequencer=described["sequencer"],
-    )
+    try:
+        bucket, described = record["s3"]["bucket"]["name"], record["s3"]["object"]
+        if not BUCKET.fullmatch(bucket):
+            raise ValueError("the bucket's name can be none")
+        if "versionId" not in described:
+            raise ValueError(f"no versionId: versioning is not enabled on {bucket}")
+        if not SEQUENCER.fullmatch(described["sequencer"]):
+            raise ValueError("sequencer is no hexadecimal number")
+        return Upload(
+            bucket=bucket,
+            key=orders.identifier({"key": unquote_plus(described["key"])}, "key", MAX_KEY_BYTES),
+            version_id=orders.identifier(described, "versionId", MAX_KEY_BYTES),
+            sequencer=described["sequencer"],
+        )
+    except PermanentError as error:
+        raise UnknownEvent(f"no event of S3 about an object: {error}") from error
+    except MALFORMED as error:
+        raise UnknownEvent(f"no event of S3 about an object: {type(error).__name__}: {error}") from error
+
+
+def described(record: Any) -> dict[str, Any]:
+    """What log lines say of any record: `key`, `version_id` and `correlation_id`, as far as they are known."""
+    key, version_id = at(record, "s3", "object", "key"), at(record, "s3", "object", "versionId")
+    return {
+        "key": named(unquote_plus(key) if isinstance(key, str) else key),
+        "version_id": named(version_id),
+        "correlation_id": named(version_id),
+    }
 
 
 def fetch(upload: Upload) -> Stored:
     """The very version that the event is about: by now there may be another."""
-    answer = s3.get_object(Bucket=upload.bucket, Key=upload.key, VersionId=upload.version_id)
+    try:
+        answer = s3.get_object(Bucket=upload.bucket, Key=upload.key, VersionId=upload.version_id)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code not in UNREADABLE:
+            raise
+        return Stored(metadata(upload), unreadable=f"{UNREADABLE[code]} ({error.response['Error']['Message']})")
     return Stored(answer["Metadata"], answer["ContentLength"], answer["Body"])
+
+
+def correlation_id(upload: Upload, metadata: dict[str, str]) -> str:
+    """The id by which an object is traced. What was not uploaded by the uploader has none: its version is one."""
+    declared = metadata.get("correlation-id", "")
+    return declared if CORRELATION_ID.fullmatch(declared) else upload.version_id
+
+
+def metadata(upload: Upload) -> dict[str, str]:
+    """The metadata of an object that cannot be read, if S3 tells them: those of an archived one, for example."""
+    try:
+        found = s3.head_object(Bucket=upload.bucket, Key=upload.key, VersionId=upload.version_id)["Metadata"]
+    except (BotoCoreError, ClientError):
+        return {}
+    return dict(found)
 
 
 def invoice(stored: Stored, max_bytes: int) -> dict[str, Any]:
     """`invoice_id` and `amount` of an object that is an invoice. Raises Unprocessable for one that is none."""
+    if stored.unreadable:
+        raise Unprocessable(stored.unreadable)
     if stored.size > max_bytes:
         stored.body.close()
         raise Unprocessable(f"{stored.size} bytes, and at most {max_bytes} are processed")
     if not stored.size:
         raise Unprocessable("empty")
+    content = stored.body.read()
     try:
-        document = json.loads(stored.body.read())
-    except (ValueError, RecursionError) as error:  # no JSON, not even text, or nested without end
+        document = json.loads(content, parse_float=Decimal)
+    except MALFORMED as error:  # no JSON, not even text, or nested without end
         raise Unprocessable(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise Unprocessable(f"a JSON {type(document).__name__}, not an object")
-    invoice_id, amount = document.get("invoice_id"), document.get("amount")
-    if not isinstance(invoice_id, str) or not 0 < len(invoice_id) <= MAX_ID_LENGTH:
-        raise Unprocessable(f"invoice_id is no text of 1 to {MAX_ID_LENGTH} characters")
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 < amount < MAX_AMOUNT:
-        raise Unprocessable(f"amount is no number between 0 and {MAX_AMOUNT:.0e}")
-    return {"invoice_id": invoice_id, "amount": amount}
+    try:
+        return {"invoice_id": orders.identifier(document, "invoice_id"), "amount": orders.amount(document)}
+    except PermanentError as error:
+        raise Unprocessable(str(error)) from error
 
 
-def quarantine(upload: Upload, reason: str, correlation_id: str) -> None:
+def quarantine(upload: Upload, stored: Stored, reason: str, correlation_id: str) -> None:
     """Copy the version to the quarantine, under the same key, with the reason and where it came from as metadata.
 
-    Doing it again makes another version of the copy.
+    Of what cannot be read there is an empty object, with the same metadata. Doing it again makes another version.
     """
+    metadata = {
+        "correlation-id": correlation_id,
+        "reason": reason.encode("ascii", "backslashreplace").decode()[:REASON_LENGTH],
+        "source-version-id": upload.version_id,
+    }
+    if stored.unreadable:
+        s3.put_object(Bucket=QUARANTINE_BUCKET, Key=upload.key, Metadata=metadata)
+        return
     s3.copy_object(
         Bucket=QUARANTINE_BUCKET,
         Key=upload.key,
         CopySource={"Bucket": upload.bucket, "Key": upload.key, "VersionId": upload.version_id},
         MetadataDirective="REPLACE",
-        Metadata={
-            "correlation-id": correlation_id,
-            "reason": reason.encode("ascii", "backslashreplace").decode()[:REASON_LENGTH],
-            "source-version-id": upload.version_id,
-        },
+        Metadata=metadata,
         TaggingDirective="REPLACE",  # tags are not copied: it would take two more permissions
     )

@@ -19,6 +19,7 @@ def send(upload: Upload, content: dict[str, Any], correlation_id: str) -> None:
     """Put a work item on the queue: `key`, `version_id`, and the content that the worker needs."""
     sqs.send_message(
         QueueUrl=QUEUE_URL,
-        MessageBody=json.dumps({"key": upload.key, "version_id": upload.version_id, **content}),
+        # An amount has so few digits that it survives being a float.
+        MessageBody=json.dumps({"key": upload.key, "version_id": upload.version_id, **content}, default=float),
         MessageAttributes={"correlation_id": {"DataType": "String", "StringValue": correlation_id}},
     )

@@ -15,9 +15,13 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from handlers import orders
+from handlers.outcomes import PermanentError
 from handlers.sqs import consume
 
 MANIFEST_TABLE = os.environ["MANIFEST_TABLE"]
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+MAX_KEY_BYTES = 1024
 
 dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
 
@@ -32,15 +36,18 @@ class WorkItem:
 
 def parse(body: dict[str, Any]) -> WorkItem:
     return WorkItem(
-        key=str(body["key"]),
-        version_id=str(body["version_id"]),
-        invoice_id=str(body["invoice_id"]),
-        amount=Decimal(str(body["amount"])),  # through str: Decimal(120.1) would carry the float's binary digits
+        key=orders.identifier(body, "key", MAX_KEY_BYTES),
+        version_id=orders.identifier(body, "version_id", MAX_KEY_BYTES),
+        invoice_id=orders.identifier(body, "invoice_id"),
+        amount=orders.amount(body),
     )
 
 
 def book(item: WorkItem) -> dict[str, Any]:
-    """Book the invoice; `outcome` is booked, already booked, or superseded by a newer version."""
+    """Book the invoice; `outcome` is booked, already booked, or superseded by a newer version.
+
+    Raises PermanentError for a key that the manifest does not know: ingest notes it before it sends a work item.
+    """
     values = {":version": item.version_id, ":processed": "processed", ":invoice": item.invoice_id}
     values[":now"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     try:
@@ -58,6 +65,8 @@ def book(item: WorkItem) -> dict[str, Any]:
         )
     except dynamodb.exceptions.ConditionalCheckFailedException as error:
         response: Any = error.response  # boto3's types know no Item in it
+        if "Item" not in response:
+            raise PermanentError(f"the manifest knows no object {item.key}: ingest did not send this") from error
         is_newest = response["Item"]["version_id"]["S"] == item.version_id
         return {"version_id": item.version_id, "outcome": "already booked" if is_newest else "superseded"}
     return {"version_id": item.version_id, "outcome": "booked"}
