@@ -4,6 +4,7 @@ import ast
 import json
 import random
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from handlers.outcomes import MALFORMED
 from lab import asl
 from lab.handler_testing import Load, LoadedFunction, create_queue, create_table, items, received, sqs_event
 
@@ -28,6 +28,13 @@ LAMBDA_SERVICE_ERRORS = {
 }
 
 LINES: list[dict[str, Any]] = [{"sku": "book", "quantity": 1}, {"sku": "mug", "quantity": 2}]
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """So many lines, each for another article."""
+    return [{"sku": f"book-{number}", "quantity": 1} for number in range(count)]
+
+
 ORDER: dict[str, Any] = {
     "order_id": "o-1",
     "amount": 12.5,
@@ -47,7 +54,7 @@ class Stores:
 
     def do(self, action: str, order: dict[str, Any] = ORDER, **event: Any) -> dict[str, Any]:
         function = self.payments if action in ("charge", "refund") else self.stock
-        answer: dict[str, Any] = function.invoke({"action": action, "order": order, "attempt": 0, **event})
+        answer: dict[str, Any] = function.invoke({"action": action, "order": order, "attempt": 0} | event)
         return answer
 
     def reserve(self, order: dict[str, Any] = ORDER) -> list[dict[str, Any]]:
@@ -287,15 +294,44 @@ def test_an_amount_beyond_the_cards_limit_is_declined(stores: Stores) -> None:
     assert stores.records() == {}
 
 
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [
+        ("charge", {"order": ORDER | {"order_id": ""}}),
+        ("charge", {"order": ORDER | {"order_id": ["o-1"]}}),
+        ("charge", {"order": ORDER | {"amount": 0.001}}),
+        ("charge", {"order": ORDER | {"amount": 1e400}}),
+        ("charge", {"order": None}),
+        ("refund", {"order": {}}),
+        ("reserve", {"line": {"sku": "s" * 1500, "quantity": 1}}),
+        ("reserve", {"line": {"sku": "book", "quantity": 1e30}}),
+        ("reserve", {"line": None}),
+        ("ship", {"order": ORDER | {"country": ["DE"]}}),
+        ("ship", {"order": ORDER | {"lines": [None]}}),
+        ("release", {"order": ORDER | {"lines": [{"sku": ""}]}}),
+        ("juggle", {}),
+        (["charge"], {}),
+    ],
+)
+def test_a_task_that_a_function_cannot_read_is_malformed_and_not_retried(
+    stores: Stores, action: Any, event: dict[str, Any]
+) -> None:
+    with raised("MalformedTask"):
+        stores.do(action, **event)
+
+    assert stores.records() == {}
+
+
 # --- Warehouse ---
 
 
 @dataclass
 class Answers:
-    """Step Functions as the warehouse talks to it: keeps what it was told, or refuses it."""
+    """Step Functions as the warehouse talks to it: keeps what it was told, or refuses it with an error."""
 
     exceptions: Any
     refuses: str = ""
+    error: str = "TaskTimedOut"
 
     def __post_init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
@@ -303,7 +339,7 @@ class Answers:
     def __getattr__(self, operation: str) -> Any:
         def send(**arguments: Any) -> None:
             if operation == self.refuses:
-                raise self.exceptions.TaskTimedOut({"Error": {"Code": "TaskTimedOut"}}, operation)
+                raise getattr(self.exceptions, self.error)({"Error": {"Code": self.error}}, operation)
             self.sent.append((operation, arguments))
 
         return send
@@ -371,8 +407,37 @@ def test_a_picking_is_cancelled_in_any_order(
     assert stores.records() == {"picking": "cancelled"}
 
 
-def test_a_request_that_the_warehouse_cannot_read_is_dead_lettered(stores: Stores, answers: Answers) -> None:
-    assert delivered(stores, answers, action="juggle")["error_class"] == "permanent"
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"action": "juggle"}, 'action is "juggle", and has to be pick or cancel'),
+        ({"action": ["pick"]}, "action is an array, and has to be pick or cancel"),
+        ({"order_id": ""}, 'order_id is "", and has to be text'),
+        ({"order_id": "o" * 3000}, "order_id is"),
+        ({"action": "cancel", "order_id": None}, "order_id is null, and has to be text"),
+        ({"task_token": None}, "task_token is null, and has to be text"),
+        ({"order": ORDER | {"lines": []}}, "the order has no lines"),
+        ({"order": ORDER | {"lines": [{"sku": "book", "quantity": "2"}]}}, 'quantity is "2", and has to be a whole'),
+        ({"order": None}, "malformed message: TypeError"),
+    ],
+)
+def test_a_request_that_the_warehouse_cannot_read_is_dead_lettered(
+    stores: Stores, answers: Answers, fields: dict[str, Any], error: str
+) -> None:
+    line = delivered(stores, answers, **fields)
+
+    assert (line["message"], line["error_class"]) == ("failed", "permanent")
+    assert error in line["error"]
+    assert (answers.sent, stores.records()) == ([], {})
+
+
+def test_a_token_that_no_state_machine_gave_out_is_dead_lettered(stores: Stores, answers: Answers) -> None:
+    answers.refuses, answers.error = "send_task_heartbeat", "InvalidToken"
+
+    line = delivered(stores, answers)
+
+    assert (line["message"], line["error_class"]) == ("failed", "permanent")
+    assert stores.records() == {}
 
 
 # --- Starter ---
@@ -430,25 +495,79 @@ def test_named_by_the_service_an_order_is_started_again(starter: Starter) -> Non
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "error"),
     [
-        {"order_id": "with space"},
-        {"order_id": "x" * 81},
-        {"order_id": 7},
-        {"amount": "12.5"},
-        {"amount": True},
-        {"country": None},
-        {"correlation_id": None},
-        {"lines": [{"sku": "book"}]},
-        {"lines": [{"sku": "book", "quantity": 0}]},
-        {"lines": [{"sku": "book", "quantity": 1.5}]},
-        {"lines": [LINES[0], LINES[0]]},
-        {"lines": None},
+        ({"order_id": "with space"}, 'order_id is "with space", and has to be 1 to 80 letters'),
+        ({"order_id": "x" * 81}, "order_id is"),
+        ({"order_id": 7}, "order_id is 7, and has to be text"),
+        ({"amount": "12.5"}, 'amount is "12.5", and has to be a JSON number'),
+        ({"amount": True}, "amount is true, and has to be a number"),
+        ({"amount": False}, "amount is false, and has to be a number"),
+        ({"amount": 0.001}, "amount is 0.001, and has to be a number above 0"),
+        ({"amount": Decimal("1e400")}, r"amount is 1E\+400, and has to be a number above 0"),
+        ({"amount": -1}, "amount is -1, and has to be a number above 0"),
+        ({"country": None}, "country is null, and has to be text"),
+        ({"correlation_id": None}, "correlation_id is null, and has to be text"),
+        ({"correlation_id": ""}, 'correlation_id is "", and has to be text'),
+        ({"correlation_id": "a\x00b"}, "correlation_id is .*, and has to be text without control characters"),
+        ({"correlation_id": "\ufffe"}, "correlation_id is .*, and has to be text without control characters"),
+        ({"notes": "\ud800"}, "notes is"),
+        ({"notes": ["careful"]}, "notes is an array, and has to be text"),
+        ({"notes": "x" * 131_072}, "the order has 131... bytes, and the most is 131072"),
+        ({"lines": [{"sku": "book"}]}, "quantity is missing, and has to be a whole number"),
+        ({"lines": [{"sku": "book", "quantity": 0}]}, "quantity is 0, and has to be a whole number from 1"),
+        ({"lines": [{"sku": "book", "quantity": 1.5}]}, "quantity is 1.5, and has to be a whole number"),
+        ({"lines": [{"sku": "s" * 1500, "quantity": 1}]}, "sku is .*, and has to be text of 1 to 512 bytes"),
+        ({"lines": [{"sku": "", "quantity": 1}]}, 'sku is "", and has to be text'),
+        ({"lines": [LINES[0], LINES[0]]}, "two lines are for the same sku"),
+        ({"lines": [LINES[0], None]}, "lines is an array, and has to be an array of at most 100 objects"),
+        ({"lines": numbered(101)}, "lines is an array, and has to be an array of at most 100 objects"),
+        ({"lines": None}, "lines is null, and has to be an array"),
     ],
 )
-def test_an_order_that_the_state_machine_could_not_read_is_not_started(starter: Starter, fields: Any) -> None:
-    with pytest.raises(MALFORMED):
-        starter.parse(ORDER | fields)
+def test_an_order_that_no_execution_could_serve_is_not_started(starter: Starter, fields: Any, error: str) -> None:
+    with pytest.raises(starter.function.app.PermanentError, match=error):
+        starter.start(ORDER | fields)
+
+    assert starter.executions() == []
+
+
+def test_the_largest_order_that_is_started_can_be_reserved_and_shipped(starter: Starter, stores: Stores) -> None:
+    bare = starter.parse(ORDER | {"lines": numbered(100), "notes": "x"})
+    order = starter.parse(bare | {"notes": "x" * (131_072 - len(json.dumps(bare)) + 1)})
+    assert len(json.dumps(order)) == 131_072
+    for line in order["lines"]:
+        boto3.resource("dynamodb").Table("stock").put_item(Item={"sku": line["sku"], "available": 1})
+    stores.reserve(order)
+
+    label = stores.do("ship", order)["label"]
+
+    item = (
+        boto3.resource("dynamodb").Table("orders").get_item(Key={name: label[name] for name in ("order_id", "record")})
+    )
+    size = sum(len(name) + len(str(value)) for name, value in item["Item"].items())
+    assert size < 400 * 1024  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+
+
+def test_fields_that_no_state_reads_do_not_reach_the_state_machine(starter: Starter) -> None:
+    order = ORDER | {"extra": float("inf"), "lines": [LINES[0] | {"extra": "\ud800"}]}
+
+    assert starter.parse(order) == ORDER | {"lines": [LINES[0]]}
+
+
+@pytest.mark.parametrize("error", ["InvalidExecutionInput", "InvalidName"])
+def test_an_order_that_step_functions_refuses_as_it_is_fails_permanently(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    client = starter.function.app.stepfunctions
+
+    def refuse(**_: Any) -> None:
+        raise getattr(client.exceptions, error)({"Error": {"Code": error, "Message": "no"}}, "StartExecution")
+
+    monkeypatch.setattr(client, "start_execution", refuse)
+
+    with pytest.raises(starter.function.app.PermanentError, match="refuses the order as it is"):
+        starter.start(ORDER)
 
 
 def test_an_order_that_makes_no_sense_is_started_for_the_state_machine_to_refuse(starter: Starter) -> None:

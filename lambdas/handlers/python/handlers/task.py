@@ -57,3 +57,8 @@ def _act(event: dict[str, Any], actions: Mapping[str, Action]) -> dict[str, Any]
         return actions[event["action"]](event)
     except MALFORMED as error:
         raise MalformedTask(f"malformed task: {type(error).__name__}: {error}") from error
+    except PermanentError as error:
+        # The state machine knows errors by the names of their classes; this one has none of its own (handlers.orders).
+        if type(error) is not PermanentError:
+            raise
+        raise MalformedTask(f"malformed task: {error}") from error

@@ -9,12 +9,12 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from handlers import orders
 from handlers.outcomes import PermanentError
 from handlers.task import perform
 
 ORDERS_TABLE = os.environ["ORDERS_TABLE"]
 CARD_LIMIT = Decimal(5000)  # euros
-CENT = Decimal("0.01")
 
 # Fewer retries than boto3's ten: the state machine retries too, and an error says more than a timeout.
 dynamodb = boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2}))
@@ -53,10 +53,10 @@ def put_payment(order_id: str, status: str, amount: Decimal) -> dict[str, str] |
 
 def charge(task: dict[str, Any]) -> dict[str, Any]:
     order = task["order"]
-    amount = Decimal(str(order["amount"])).quantize(CENT)
+    order_id, amount = orders.identifier(order, "order_id"), orders.amount(order)
     if amount > CARD_LIMIT:
         raise PaymentDeclined(f"the card's limit is {CARD_LIMIT} EUR, the order is over {amount} EUR")
-    before = put_payment(order["order_id"], "charged", amount)
+    before = put_payment(order_id, "charged", amount)
     if before and before["status"] == "refunded":
         raise OrderCancelled("the order is refunded: it is not charged any more")
     return {"charged": str(amount), "replayed": before is not None}
@@ -64,7 +64,7 @@ def charge(task: dict[str, Any]) -> dict[str, Any]:
 
 def refund(task: dict[str, Any]) -> dict[str, Any]:
     """Pay back what was charged, if anything was, and leave a record by which a late charge is refused."""
-    order_id = task["order"]["order_id"]
+    order_id = orders.identifier(task["order"], "order_id")
     before = put_payment(order_id, "refunded", Decimal(0))
     if before is None:
         return {"refunded": "0", "replayed": False}

@@ -11,6 +11,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from handlers import orders
 from handlers.outcomes import PermanentError
 from handlers.task import perform
 from label import label
@@ -39,8 +40,16 @@ class OrderCancelled(PermanentError):
     """The release was here first: an attempt that comes this late must not reserve or ship."""
 
 
+def lines(order: dict[str, Any]) -> list[dict[str, Any]]:
+    found = order["lines"]
+    if not isinstance(found, list) or not found:
+        raise orders.refused(order, "lines", "an array of at least one line")
+    return found
+
+
 def key(order: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
-    return {"order_id": {"S": order["order_id"]}, "record": {"S": f"line#{line['sku']}"}}
+    order_id, sku = orders.identifier(order, "order_id"), orders.identifier(line, "sku")
+    return {"order_id": {"S": order_id}, "record": {"S": f"line#{sku}"}}
 
 
 def put_line(order: dict[str, Any], line: dict[str, Any], status: str) -> "TransactWriteItemTypeDef":
@@ -72,7 +81,7 @@ def move_line(order: dict[str, Any], line: dict[str, Any], before: str, after: s
 
 def change_stock(line: dict[str, Any], sign: int) -> "TransactWriteItemTypeDef":
     """Takes the line's quantity from the stock, or gives it back, as an item of a TransactWriteItems."""
-    quantity = line["quantity"]
+    quantity = orders.quantity(line, "quantity")
     return {
         "Update": {
             "TableName": STOCK_TABLE,
@@ -127,7 +136,7 @@ def ship(task: dict[str, Any]) -> dict[str, Any]:
     order = task["order"]
     if order["country"] not in SERVED:
         raise CarrierRefused(f"the carrier does not serve {order['country']}")
-    reasons = conflicts(*(move_line(order, line, "reserved", "shipped") for line in order["lines"]))
+    reasons = conflicts(*(move_line(order, line, "reserved", "shipped") for line in lines(order)))
     if reasons and {found_status(reason) for reason in reasons} != {"shipped"}:
         raise OrderCancelled("the items are not reserved any more: they are not shipped")
     text = label(order)
@@ -142,7 +151,7 @@ def ship(task: dict[str, Any]) -> dict[str, Any]:
 def release(task: dict[str, Any]) -> dict[str, Any]:
     """Give back what is reserved or shipped, and leave a record by which a late attempt is refused."""
     order = task["order"]
-    return {"released": [line["sku"] for line in order["lines"] if release_line(order, line)]}
+    return {"released": [line["sku"] for line in lines(order) if release_line(order, line)]}
 
 
 def release_line(order: dict[str, Any], line: dict[str, Any]) -> bool:

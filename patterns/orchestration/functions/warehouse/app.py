@@ -13,11 +13,15 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from handlers import orders
+from handlers.outcomes import PermanentError
 from handlers.sqs import consume
 
 ORDERS_TABLE = os.environ["ORDERS_TABLE"]
 PACKING_SECONDS = int(os.environ["PACKING_SECONDS"])
 MOST_OF_ONE = 50  # pieces of one article that a person can carry
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+MAX_TOKEN_BYTES = 2048
 
 config = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 2})
 dynamodb = boto3.client("dynamodb", config=config)
@@ -29,7 +33,7 @@ NOT_WAITING = (stepfunctions.exceptions.TaskTimedOut, stepfunctions.exceptions.T
 
 @dataclass(frozen=True)
 class Request:
-    """`action` is pick or cancel; a cancellation has no token and no quantities."""
+    """`action` is pick or cancel; a cancellation has no token and no quantities. A request to pick has both."""
 
     action: str
     order_id: str
@@ -38,12 +42,17 @@ class Request:
 
 
 def parse(body: dict[str, Any]) -> Request:
-    if body["action"] == "cancel":
-        return Request("cancel", body["order_id"], "", [])
-    if body["action"] != "pick":
-        raise ValueError(f"action is {body['action']!r}: the warehouse knows pick and cancel")
-    lines = body["order"]["lines"]
-    return Request("pick", body["order_id"], body["task_token"], [line["quantity"] for line in lines])
+    order_id = orders.identifier(body, "order_id")
+    match body.get("action"):
+        case "cancel":
+            return Request("cancel", order_id, "", [])
+        case "pick":
+            token = orders.identifier(body, "task_token", MAX_TOKEN_BYTES)
+            lines = body["order"]["lines"]
+            if not lines:
+                raise PermanentError("the order has no lines: there is nothing to pick")
+            return Request("pick", order_id, token, [orders.quantity(line, "quantity") for line in lines])
+    raise orders.refused(body, "action", "pick or cancel")
 
 
 def act(request: Request) -> dict[str, Any]:
@@ -64,6 +73,8 @@ def pick(request: Request) -> dict[str, Any]:
         stepfunctions.send_task_success(taskToken=request.token, output=output)
     except NOT_WAITING as error:
         return {"outcome": "answer refused", "cause": str(error)}
+    except stepfunctions.exceptions.InvalidToken as error:
+        raise PermanentError(f"no state machine gave out this task_token: {error}") from error
     return {"outcome": "picked"}
 
 
