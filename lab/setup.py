@@ -34,7 +34,9 @@ def install(folder: Path) -> None:
             ):
                 if subprocess.run(command, stdout=output, stderr=output).returncode:
                     end = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
-                    raise ValueError(f"python {' '.join(command[1:4])} failed:\n{end}\nThe whole log: {paths.shown(log)}")
+                    raise ValueError(
+                        f"python {' '.join(command[1:4])} failed:\n{end}\nThe whole log: {paths.shown(log)}"
+                    )
         shutil.copy(LOCK_FILE, installed)
 
 

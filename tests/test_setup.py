@@ -1,14 +1,13 @@
 """The lab's own Python environment: made once, also by two commands at once, and again when the lock file changes."""
 
+import fcntl
 import subprocess
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
-from lab import paths, setup
+from lab import setup
 
 
 class Programs:
@@ -47,28 +46,29 @@ def test_it_is_made_once_until_the_lock_file_changes(
     assert programs.ran == ["venv", "pip"] * 2
 
 
-def test_two_commands_at_once_make_it_once(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both, claim, run = threading.Barrier(2), paths.claim, programs.run
-    begun = threading.Event()
+def test_what_another_command_has_made_meanwhile_is_not_made_again(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits_for_the_other(file: IO[str], operation: int) -> None:
+        assert operation == fcntl.LOCK_EX
+        monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+        setup.install(Path(file.name).parent)
+        assert programs.ran == ["venv", "pip"]
+        programs.ran.clear()
 
-    def claimed(folder: Path) -> None:
-        claim(folder)
-        both.wait(20)
-        begun.set()
+    monkeypatch.setattr(fcntl, "flock", waits_for_the_other)
 
-    monkeypatch.setattr(paths, "claim", claimed)
-    monkeypatch.setattr(subprocess, "run", lambda *args, **more: begun.wait(20) and run(*args, **more))
+    setup.install(tmp_path / "lab")
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(setup.install, [tmp_path / "lab"] * 2))
-
-    assert programs.ran == ["venv", "pip"]
+    assert programs.ran == []
 
 
 def test_a_package_that_cannot_be_installed(programs: Programs, tmp_path: Path) -> None:
     programs.status = 1
 
-    with pytest.raises(ValueError, match=r"^python -m pip install failed:\nno such package\nThe whole log: .*/setup\.log$"):
+    with pytest.raises(
+        ValueError, match=r"^python -m pip install failed:\nno such package\nThe whole log: .*/setup\.log$"
+    ):
         setup.install(tmp_path / "lab")
 
     programs.status = 0
