@@ -94,6 +94,20 @@ def test_a_record_has_the_fields_and_sizes_of_aws(localstack: Instance) -> None:
     assert 21 <= len(first["dynamodb"]["SequenceNumber"]) <= 40
 
 
+@pytest.mark.parametrize(
+    "value", [{"B": b"z"}, {"L": [{"B": b"z"}]}, {"M": {"in": {"B": b"z"}}}, {"L": [{"BS": [b"z"]}]}]
+)
+def test_a_record_has_binary_values_however_deep_they_are(localstack: Instance, value: dict[str, Any]) -> None:
+    """The write succeeds at the first try: an error would have boto3 try again, and the second time nothing changes."""
+    table = create_table(localstack)
+    item = {"id": {"S": "b"}, "data": value}
+
+    localstack.client("dynamodb").put_item(TableName=table, Item=item)
+
+    (record,) = records(localstack, table)
+    assert record["dynamodb"]["NewImage"] == item
+
+
 def test_only_writes_that_change_something_leave_a_record(localstack: Instance) -> None:
     client = localstack.client("dynamodb")
     table = create_table(localstack)

@@ -124,6 +124,11 @@ def test_json_that_does_not_match(pattern: str) -> None:
     assert not matches(pattern, TRAIL)
 
 
+def test_brackets_nested_deeper_than_a_parser_goes_are_no_json() -> None:
+    assert not matches("{ $.a = * }", "[" * 10_000)
+    assert matches('"["', "[" * 10_000)
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

@@ -183,7 +183,7 @@ def value_size(value: dict[str, Any]) -> int:
             digits = len(content.lstrip("-").replace(".", "").strip("0"))
             return (digits + 1) // 2 + 1 + content.startswith("-")
         case "B":
-            return len(base64.b64decode(content))
+            return len(content if isinstance(content, bytes) else base64.b64decode(content))  # bytes: inside L and M
         case "SS" | "NS" | "BS":
             return sum(value_size({kind[0]: element}) for element in content)
         case "L":

@@ -109,7 +109,7 @@ def transform(self: Any, input_transformer: dict[str, Any], event: dict[str, Any
         return Text(text)
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the input template does not make JSON: {error}: {text}") from error
 
 

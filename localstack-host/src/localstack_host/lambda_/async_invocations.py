@@ -25,7 +25,6 @@ TestLambdaDLQ, TestLambdaConcurrency::test_reserved_concurrency; belief for what
 (as with a reserved concurrency of 0) and for its ErrorCode, 429.
 """
 
-import json
 import logging
 import math
 import threading
@@ -45,6 +44,7 @@ from localstack.utils.aws.message_forwarding import send_event_to_target
 
 from localstack_host.lambda_ import metrics
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.shared.json_text import decoded
 
 uses(StockPoller, "_shutdown_event", "invoker_pool", "event_queue_url")
 uses(ThreadPoolExecutor, "_max_workers")
@@ -120,21 +120,21 @@ def record(
             "condition": condition,
             "approximateInvokeCount": event.retries + (result is not None),
         },
-        "requestPayload": json.loads(event.invocation.payload),
+        "requestPayload": decoded(event.invocation.payload),
     }
     if result is None:
         return content
     response = {"statusCode": 200, "executedVersion": version.id.qualifier}
     if result.is_error:
         response["functionError"] = "Unhandled"
-    return content | {"responseContext": response, "responsePayload": json.loads(result.payload or b"null")}
+    return content | {"responseContext": response, "responsePayload": decoded(result.payload or b"null")}
 
 
 def dead_letter_attributes(request_id: str, result: InvocationResult | None) -> dict[str, Any]:
     """The message attributes of an event in a dead-letter queue."""
     code, message = "429", "Rate Exceeded."
     if result is not None:
-        error = json.loads(result.payload or b"null")
+        error = decoded(result.payload or b"null")
         code, message = "200", str(error.get("errorMessage", "")) if isinstance(error, dict) else ""
     message = message.encode()[:ERROR_MESSAGE_BYTES].decode(errors="ignore")
     attributes = {

@@ -85,7 +85,7 @@ def from_embedded_metrics(message: str) -> Iterator[Metric]:
                             "Dimensions": dimensions,
                         },
                     )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         LOG.debug("not in the embedded metric format: %s", error)
 
 

@@ -113,7 +113,7 @@ def json_lookup(message: str) -> Lookup:
     """Finds ``$.a.b[0]`` in a message that is JSON; nothing in one that is not."""
     try:
         document = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = MISSING
 
     def lookup(selector: str) -> Any:

@@ -158,13 +158,27 @@ def test_a_full_batch_does_not_wait_for_the_window(localstack: Instance) -> None
 def test_a_body_arrives_as_it_was_sent(localstack: Instance) -> None:
     url, arn = localstack.create_queue()
     function = consumer(localstack)
-    sent = ['{"b":1,  "a":[1.0]}', '"quoted"', "1e3", "plain text"]
+    sent = ['{"b":1,  "a":[1.0]}', '"quoted"', "1e3", "plain text", "[" * 10_000]
     map_queue(localstack, arn, function)
 
     send(localstack, url, *sent)
 
-    wait_until(lambda: len(bodies(localstack, function)) == 4)
+    wait_until(lambda: len(bodies(localstack, function)) == len(sent))
     assert sorted(bodies(localstack, function)) == sorted(sent)
+
+
+def test_brackets_nested_deeper_than_a_parser_goes_are_text(localstack: Instance) -> None:
+    url, arn = localstack.create_queue()
+    function = consumer(localstack)
+    nested = "[" * 10_000
+    pattern = json.dumps({"body": {"kind": ["wanted"]}})
+    map_queue(localstack, arn, function, FilterCriteria={"Filters": [{"Pattern": pattern}]})
+
+    send(localstack, url, nested, '{"kind":"wanted"}')
+
+    wait_until(lambda: bodies(localstack, function))
+    wait_until(lambda: counts(localstack, url) == (0, 0))
+    assert bodies(localstack, function) == ['{"kind":"wanted"}']
 
 
 def test_a_filter_deletes_what_does_not_match(localstack: Instance) -> None:

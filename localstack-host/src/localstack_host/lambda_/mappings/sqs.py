@@ -17,7 +17,6 @@ Evidence: documentation; recordings test_report_batch_item_failures, test_messag
 test_fifo_message_group_parallelism.
 """
 
-import json
 import logging
 import threading
 import time
@@ -34,6 +33,7 @@ from localstack.utils.aws.arns import parse_arn
 
 from localstack_host.lambda_.mappings.worker import MappingPoller
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.shared.json_text import decoded
 
 uses(sqs_poller.SqsPoller, "filter_events", "delete_messages", "add_source_metadata", "queue_url")
 
@@ -165,14 +165,6 @@ def has_messages(queue: StandardQueue | FifoQueue) -> bool:
     if isinstance(queue, FifoQueue):
         return any(group.messages for group in list(queue.message_groups.values()))
     return queue.visible.qsize() > 0
-
-
-def decoded(body: str) -> Any:
-    """A body as filter patterns see it: JSON if it is JSON."""
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body
 
 
 def install() -> None:

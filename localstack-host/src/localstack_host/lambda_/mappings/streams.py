@@ -514,7 +514,7 @@ class KinesisPoller(StreamPoller, kinesis_poller.KinesisPoller):
     def filtered_as(self, event: Event) -> Event:
         try:
             return {**event, "data": json.loads(base64.b64decode(event["kinesis"]["data"]))}
-        except ValueError:
+        except (ValueError, RecursionError):
             return event
 
 
