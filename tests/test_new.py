@@ -1,6 +1,7 @@
 """`make new`: a pattern that works as it is made, and names that a pattern cannot have."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from lab import new, paths
 from lab.console import LabError
 from lab.deployment import patterns
 
-NAME = "dead-drop"
+NAME = f"drop-{secrets.token_hex(3)}"  # of this process: others may run these tests at the same time
 
 
 @pytest.fixture
@@ -74,8 +75,8 @@ def test_what_is_made_says_its_own_name_only(repository: Path) -> None:
 
     files = {str(file.relative_to(made)): file.read_text() for file in made.rglob("*") if file.is_file()}
 
-    assert "tests/dead_drop.tftest.hcl" in files
-    assert files["README.md"].startswith("# Dead drop: ")
+    assert f"tests/{NAME.replace('-', '_')}.tftest.hcl" in files
+    assert files["README.md"].startswith(f"# {NAME.replace('-', ' ').capitalize()}: ")
     assert not [name for name, text in files.items() if "new" in name or "new-pattern" in text or "new_pattern" in text]
 
 

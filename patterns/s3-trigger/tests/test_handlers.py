@@ -151,7 +151,7 @@ def test_what_somebody_else_uploaded_is_traced_by_its_version(ingest: Ingest, me
         ({"invoice_id": "i-1", "amount": True}, "amount is true, and has to be a number"),
         ({"invoice_id": "i-1", "amount": 0}, "amount is 0, and has to be a number above 0"),
         ({"invoice_id": "i-1", "amount": 0.001}, "amount is 0.001, and has to be a number"),
-        ({"invoice_id": "i-1", "amount": float("nan")}, "amount is nan"),
+        ({"invoice_id": "i-1", "amount": float("nan")}, "amount is NaN"),
         ({"invoice_id": "i-1", "amount": 10**300}, "amount is 1000"),
         (b'{"invoice_id": "i-1", "amount": 1e400}', "amount is 1E+400"),
         (b'{"invoice_id": "i-1", "amount": 12345678901234567.89}', "amount is 12345678901234567.89"),
