@@ -29,10 +29,16 @@ from unittest.mock import patch
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from lab.handler_testing import LoadedFunction, sqs_record
 
 BATCH = 10
+# Hypothesis also tries what it finds written in the modules that happen to be loaded: which inputs a test gets would
+# depend on the tests that ran before it.
+assert hasattr(providers.HypothesisProvider, "_local_constants")
+providers.HypothesisProvider._local_constants = Constants()  # type: ignore[assignment]
 # 10,000 messages. The same ones each time, so that what fails for one person fails for everybody.
 SETTINGS = settings(
     max_examples=1000,

@@ -112,6 +112,8 @@ def test_outcomes_are_counted(stream: Any, capsys: pytest.CaptureFixture[str]) -
 def test_whatever_a_record_is_it_is_acted_on_and_logged(stream: Any, logged: LogLines, noise: dict[str, Any]) -> None:
     event = stream_event("o-1")
     event["Records"][0]["dynamodb"] |= noise
+    event["Records"][0]["eventName"] = "x" * 100_000
 
     assert stream.consume(event, Context(), act=lambda record: {}) == {"batchItemFailures": []}
-    assert [line["sequence_number"] for line in logged()] == ["1"]
+    [line] = logged()
+    assert (line["sequence_number"], line["event_name"]) == ("1", "x" * 1000)

@@ -105,5 +105,5 @@ def _describe(record: Any) -> dict[str, Any]:
         "order_id": named(at(record, "dynamodb", "Keys", "order_id", "S")),
         "correlation_id": named(at(image, "correlation_id", "S")),
         "sequence_number": at(record, "dynamodb", "SequenceNumber"),
-        "event_name": at(record, "eventName"),
+        "event_name": named(at(record, "eventName")),
     }
