@@ -356,11 +356,11 @@ def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
         *(_Draft(envelope=envelope) for envelope in ENVELOPES),
         *(_Draft((("extra", value),)) for value in VALUES if _is_decodable(value)),
     ]
-    # Drawing is what takes the time, so what can be listed is drawn at once.
-    drafts = st.one_of(
-        st.sampled_from(healthy),
-        st.sampled_from([_Draft((change,), is_healthy=False) for change in changes]),
-        st.sampled_from([_Draft(noise=noise, is_healthy=False) for noise in NOISE]),
+    changed = [_Draft((change,), is_healthy=False) for change in changes]
+    noise = [_Draft(noise=noise, is_healthy=False) for noise in NOISE]
+    # Each choice takes its time, so what can be listed is one choice: of each kind about as many.
+    listed = [*changed, *_repeated(healthy, len(changed)), *_repeated(noise, len(changed))]
+    made_up = st.one_of(
         st.builds(
             lambda one, other, envelope: _Draft((one, other), envelope, is_healthy=False),
             st.sampled_from(changes),
@@ -369,9 +369,13 @@ def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
         ),
         st.text(max_size=20).map(lambda noise: _Draft(noise=noise, is_healthy=False)),
     )
-    return st.tuples(*[drafts] * BATCH).map(
+    return st.tuples(*[st.sampled_from(listed)] * (BATCH - 2), made_up, made_up).map(
         lambda drafted: [draft.message(order, number) for number, draft in enumerate(drafted, start=1)]
     )
+
+
+def _repeated(drafts: list["_Draft"], upto: int) -> list["_Draft"]:
+    return drafts * max(1, upto // len(drafts))
 
 
 @dataclass(frozen=True)
