@@ -159,7 +159,7 @@ class Deployment:
         _ = self.zips
         self.terraform.init()
         if run := os.environ.get(RUN_VARIABLE):
-            _beside_state(self.pattern, self.workspace, "run").write_text(run)
+            paths.write(_beside_state(self.pattern, self.workspace, "run"), run)
         outcome = self.terraform.apply(self._arguments, show)
         for cached in ("outputs", "contract"):
             self.__dict__.pop(cached, None)
@@ -188,7 +188,7 @@ class Deployment:
 
     def keep(self) -> None:
         """Notes that this isolated copy stays for a later run."""
-        _kept_file(self.pattern, self.workspace).write_text(json.dumps(self.variables))
+        paths.write(_kept_file(self.pattern, self.workspace), json.dumps(self.variables))
 
     @property
     def is_kept(self) -> bool:

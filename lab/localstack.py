@@ -224,7 +224,7 @@ class LocalStack:
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         instance = Instance(process.pid, psutil.Process(process.pid).create_time(), self.port)
-        self._pid_file.write_text(json.dumps(instance.__dict__))
+        paths.write(self._pid_file, json.dumps(instance.__dict__))
         try:
             deadline = time.monotonic() + READY_SECONDS
             while process.poll() is None and time.monotonic() < deadline:

@@ -7,6 +7,7 @@ and after all are gone.
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,13 @@ STATE = LAB / "state"
 def shown(path: Path) -> str:
     """The path as a person in the repository would type it."""
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a file so that whoever reads it meanwhile finds all of the old text or all of the new."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as partial:
+        partial.write(text)
+    Path(partial.name).replace(file)
 
 
 def claim(folder: Path) -> None:

@@ -289,9 +289,10 @@ def choose_provider_source() -> None:
     plugins = config.parent / "plugins"
     plugins.mkdir(parents=True, exist_ok=True)
     if mirror:
-        config.write_text(f"provider_installation {{\n  filesystem_mirror {{\n    path = {_quoted(mirror)}\n  }}\n}}\n")
+        text = f"provider_installation {{\n  filesystem_mirror {{\n    path = {_quoted(mirror)}\n  }}\n}}\n"
     else:
-        config.write_text(f"plugin_cache_dir = {_quoted(plugins)}\n")
+        text = f"plugin_cache_dir = {_quoted(plugins)}\n"
+    paths.write(config, text)  # other patterns' Terraforms read it at this moment
 
 
 def _quoted(path: Path) -> str:

@@ -433,6 +433,23 @@ class TestProviderSource:
 
         assert str(tmp_path / "named") in Path(terraform.automation("local")["TF_CLI_CONFIG_FILE"]).read_text()
 
+    def test_a_terraform_that_reads_the_configuration_meanwhile_finds_all_of_it(
+        self, no_configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_mirror(tmp_path / "opt/plugins")
+        monkeypatch.setattr(terraform, "registry_answers", lambda: False)
+        terraform.choose_provider_source()
+        configuration = Path(terraform.automation("local")["TF_CLI_CONFIG_FILE"])
+        before = configuration.read_text()
+
+        with configuration.open() as being_read:
+            monkeypatch.setattr(terraform, "registry_answers", lambda: True)
+            terraform.choose_provider_source()
+
+            assert being_read.read() == before
+        assert configuration.read_text() != before
+        assert sorted(os.listdir(configuration.parent)) == ["plugins", configuration.name]
+
     def test_the_registry_does_not_answer(self, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
         monkeypatch.setattr(terraform, "REGISTRY", f"127.0.0.1:{free_port}")
         monkeypatch.delenv("HTTPS_PROXY", raising=False)
