@@ -7,7 +7,7 @@ but the next version that is published under its name has the next number.
 LocalStack: keeps the layer and answers InternalError, "list index out of range", to every ListLayers from then on.
 
 Here: the provider sets layers without versions aside before it lists the others, and takes one back when a version of
-it is published.
+it is published. It does one of the two at a time: while its first version is being stored, a layer has none either.
 
 Evidence: documentation; belief for the numbers, from what users of AWS report.
 """
@@ -37,7 +37,7 @@ class ListedLayers(LambdaProvider):
             for name in [name for name, layer in layers.items() if not layer.layer_versions]:
                 layer = layers.pop(name)
                 self.empty_layers[layer.arn] = layer
-        return super().list_layers(context, *args, **kwargs)
+            return super().list_layers(context, *args, **kwargs)
 
     @overrides
     def publish_layer_version(
@@ -48,4 +48,4 @@ class ListedLayers(LambdaProvider):
             for arn in list(self.empty_layers):
                 if arn.endswith(f":{context.region}:{context.account_id}:layer:{layer_name}"):
                     layers.setdefault(layer_name, self.empty_layers.pop(arn))
-        return super().publish_layer_version(context, layer_name, *args, **kwargs)
+            return super().publish_layer_version(context, layer_name, *args, **kwargs)
