@@ -33,12 +33,8 @@ def test_a_layer_whose_last_version_was_deleted_is_not_listed(localstack: Instan
 
 
 def test_a_layer_that_is_listed_while_its_first_version_is_stored_keeps_it(localstack: Instance) -> None:
-    client, lister, name, ended = (
-        localstack.client("lambda"),
-        localstack.client("lambda"),
-        unique("l"),
-        threading.Event(),
-    )
+    client, lister = localstack.client("lambda"), localstack.client("lambda")
+    name, ended = unique("layer"), threading.Event()
     content = archive({f"python/{number}.py": "#" * 100_000 for number in range(20)})
 
     def keep_listing() -> None:

@@ -49,6 +49,7 @@ def test_by_queue_allows_the_queues_that_it_names(localstack: Instance) -> None:
     "policy",
     [
         "no JSON",
+        "[" * 10_000,
         '{"redrivePermission":"all"}',
         '{"redrivePermission":"byQueue"}',
         '{"redrivePermission":"denyAll","sourceQueueArns":["arn:aws:sqs:us-east-1:000000000000:a"]}',

@@ -101,7 +101,7 @@ def problem(policy: dict[str, Any]) -> str | None:
 def parsed(name: str, text: str, problem: Any = lambda policy: None) -> dict[str, Any]:
     try:
         policy = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         policy = None
     if not isinstance(policy, dict):
         raise refusal(name, text, "It is not a JSON object.")
