@@ -81,7 +81,7 @@ class Evidence:
             for event in content.pop("timeline")
         ]
         head = json.dumps(content, indent=2, ensure_ascii=False).removesuffix("\n}")
-        file.write_text(f'{head},\n  "timeline": [\n{",\n".join(events)}\n  ]\n}}\n')
+        paths.write(file, f'{head},\n  "timeline": [\n{",\n".join(events)}\n  ]\n}}\n')
         return file
 
     def for_the_repository(self) -> "Evidence":

@@ -5,9 +5,9 @@ and after all are gone.
 """
 
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,9 +32,12 @@ def shown(path: Path) -> str:
 
 def write(file: Path, text: str) -> None:
     """Writes a file so that whoever reads it meanwhile finds all of the old text or all of the new."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as partial:
-        partial.write(text)
-    Path(partial.name).replace(file)
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        partial.write_text(text)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def claim(folder: Path) -> None:

@@ -47,6 +47,15 @@ def test_what_is_saved_is_loaded_again(tmp_path: Path) -> None:
     assert evidence.in_folder(tmp_path / "fanout") == {"test_poison": FOUND}
 
 
+def test_what_is_read_while_it_is_saved_again_is_whole(tmp_path: Path) -> None:
+    """`make docs` may read what experiments write at that moment."""
+    with FOUND.save(tmp_path).open() as being_read:
+        file = replace(FOUND, observed="something else").save(tmp_path)
+
+        assert '"3 receives, für 1 €"' in being_read.read()
+    assert '"something else"' in file.read_text()
+
+
 def test_without_an_event_it_is_saved_too(tmp_path: Path) -> None:
     quiet = replace(FOUND, timeline=[], table=[])
 

@@ -23,6 +23,33 @@ def foreign(folder: Path) -> Path:
     return folder
 
 
+class TestWrite:
+    def test_whoever_reads_meanwhile_has_all_of_the_old_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        paths.write(file, "old")
+
+        with file.open() as being_read:
+            paths.write(file, "new, and longer")
+
+            assert being_read.read() == "old"
+        assert file.read_text() == "new, and longer"
+
+    def test_its_mode_is_that_of_any_new_file(self, tmp_path: Path) -> None:
+        (tmp_path / "any").touch()
+        paths.write(tmp_path / "file", "text")
+
+        assert (tmp_path / "file").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+    def test_one_that_cannot_be_written_leaves_the_old_text_and_nothing_else(self, tmp_path: Path) -> None:
+        paths.write(tmp_path / "file", "old")
+
+        with pytest.raises(UnicodeEncodeError):
+            paths.write(tmp_path / "file", "\ud800")
+
+        assert [file.name for file in tmp_path.iterdir()] == ["file"]
+        assert (tmp_path / "file").read_text() == "old"
+
+
 class TestClaim:
     @pytest.mark.parametrize("name", NAMES)
     def test_a_folder_that_is_new_is_made_and_marked(self, tmp_path: Path, name: str) -> None:
