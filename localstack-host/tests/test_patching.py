@@ -19,6 +19,7 @@ SOURCES = sorted((PROJECT / "src/localstack_host").rglob("*.py"))
 # Anything new here needs a "# patch:" comment beside it that says why no extension point serves.
 EXPECTED = [
     "localstack.services.events.archive.ArchiveService.get_events",
+    "localstack.services.events.provider.matches_event",
     "localstack.services.events.target.TargetSender.transform_event_with_target_input_transformer",
     "localstack.services.events.target.to_json_str",
     "localstack.services.lambda_.event_source_mapping.esm_worker_factory.DynamoDBPoller",
