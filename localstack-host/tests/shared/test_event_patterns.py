@@ -326,7 +326,8 @@ def test_a_pattern_that_is_none(pattern: Any, expected: str) -> None:
 def test_in_sns_null_and_the_empty_string_do_not_exist() -> None:
     """exists true: "The key must have a non-null and non-empty value"
     (https://docs.aws.amazon.com/sns/latest/dg/attribute-key-matching.html)."""
-    for value in (None, "", []):
+    nothing: list[Any] = [None, "", []]
+    for value in nothing:
         assert not matches({"a": [{"exists": True}]}, {"a": value}, SNS)
     assert matches({"a": [{"exists": True}]}, {"a": "x"}, SNS)
 
@@ -412,7 +413,7 @@ PATTERNS = objects(st.recursive(ALTERNATIVES, objects, max_leaves=5))
 
 # Few names and values, so that patterns and events meet: fields of objects within arrays, and arrays of those.
 ONE = st.sampled_from([1, 2])
-OBJECTS = st.lists(
+OBJECTS: st.SearchStrategy[Any] = st.lists(
     st.fixed_dictionaries({"x": ONE | st.just([])}, optional={"y": ONE, "z": ONE}), min_size=1, max_size=3
 )
 NESTED = st.lists(st.fixed_dictionaries({"x": ONE, "in": OBJECTS | st.lists(OBJECTS, max_size=2)}), max_size=2)
@@ -527,7 +528,7 @@ def accepts(alternative: Any, value: Any) -> bool:
         return re.fullmatch(text, value, re.DOTALL) is not None
     if name == "equals-ignore-case":
         return bool(value.lower() == argument.lower())
-    return value.startswith(argument) if name == "prefix" else value.endswith(argument)
+    return bool(value.startswith(argument) if name == "prefix" else value.endswith(argument))
 
 
 def type_equal(one: Any, value: Any) -> bool:
