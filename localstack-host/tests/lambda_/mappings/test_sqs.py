@@ -194,6 +194,49 @@ def test_a_filter_deletes_what_does_not_match(localstack: Instance) -> None:
     assert bodies(localstack, function) == ['{"kind":"wanted"}']
 
 
+@pytest.mark.parametrize(
+    ("pattern", "wanted", "others"),
+    [
+        (
+            {"sku": [{"prefix": {"equals-ignore-case": "a"}}]},
+            {"sku": "AB"},
+            [{"sku": 5}, {"sku": True}, {"sku": {"a": 1}}],
+        ),
+        ({"flag": [True]}, {"flag": True}, [{"flag": 1}, {"flag": "true"}]),
+        ({"path": [{"wildcard": "a*"}]}, {"path": "a"}, [{"path": "ba"}]),
+        (
+            {"items": {"sku": ["a"], "size": [2]}},
+            {"items": [{"sku": "b", "size": 1}, {"sku": "a", "size": 2}]},
+            [{"items": [{"sku": "a", "size": 1}, {"sku": "b", "size": 2}]}],
+        ),
+    ],
+    ids=["another type", "true", "star", "one element"],
+)
+def test_a_filter_matches_as_a_rule_does(localstack: Instance, pattern: Any, wanted: Any, others: list[Any]) -> None:
+    """The operators are EventBridge's (https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html)."""
+    url, arn = localstack.create_queue()
+    function = consumer(localstack)
+    map_queue(localstack, arn, function, FilterCriteria={"Filters": [{"Pattern": json.dumps({"body": pattern})}]})
+
+    send(localstack, url, *map(json.dumps, [*others, wanted]))
+
+    wait_until(lambda: bodies(localstack, function))
+    wait_until(lambda: counts(localstack, url) == (0, 0))
+    assert bodies(localstack, function) == [json.dumps(wanted)]
+
+
+@pytest.mark.parametrize("pattern", [{"body": {"a": 1}}, {}, {"body": {"a": [{"wildcard": "**"}]}}], ids=json.dumps)
+def test_a_filter_that_is_not_valid_is_refused(localstack: Instance, pattern: Any) -> None:
+    """Of CreateEventSourceMapping (https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html)."""
+    client, (_, arn) = localstack.client("lambda"), localstack.create_queue()
+    filters = {"Filters": [{"Pattern": json.dumps(pattern)}]}
+
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match="Invalid filter pattern definition"):
+        client.create_event_source_mapping(
+            EventSourceArn=arn, FunctionName=consumer(localstack), FilterCriteria=filters
+        )
+
+
 def test_a_failed_batch_comes_back_until_the_dead_letter_queue(localstack: Instance) -> None:
     dead_url, dead_arn = localstack.create_queue()
     redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": "2"})
