@@ -90,12 +90,14 @@ locals {
         says      = "${local.name} is behind its stream: a record blocks the shard, or records come faster than they are processed."
       }
     },
-    var.asynchronous == null ? {} : {
+    # Of stream mappings and asynchronous invocations alike:
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    var.stream_source == null && var.asynchronous == null ? {} : {
       destination = {
         metric    = "DestinationDeliveryFailures"
         statistic = "Sum"
         threshold = 0
-        says      = "Events that ${local.name} failed on were lost: Lambda could not send them to the on-failure queue. See its policy and the role's."
+        says      = "What ${local.name} failed on left no record: Lambda could not send it to the on-failure queue. See whether the queue is there, and the role's policy."
       }
     },
   )

@@ -275,6 +275,8 @@ run "a_stream_source_brings_a_mapping_that_discards_to_a_queue" {
       output.alarms.iterator_age == "shop-billing-iterator-age"
       && aws_cloudwatch_metric_alarm.this["iterator_age"].threshold == 300000
       && aws_cloudwatch_metric_alarm.this["iterator_age"].dimensions == tomap({ FunctionName = "shop-billing" })
+      && output.alarms.destination == "shop-billing-destination"
+      && aws_cloudwatch_metric_alarm.this["destination"].metric_name == "DestinationDeliveryFailures"
     )
     error_message = "Alarm: ${jsonencode(aws_cloudwatch_metric_alarm.this)}"
   }

@@ -227,7 +227,9 @@ def test_the_on_failure_record(localstack: Instance, source: Source) -> None:
     }
 
 
-def test_a_destination_that_is_gone_does_not_block(localstack: Instance, stream: Source) -> None:
+def test_a_destination_that_is_gone_does_not_block_and_is_counted(localstack: Instance, stream: Source) -> None:
+    """DestinationDeliveryFailures counts for stream mappings too
+    (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html)."""
     function = consumer(localstack, "assert 'bad' not in values")
     stream.map(
         function,
@@ -238,6 +240,8 @@ def test_a_destination_that_is_gone_does_not_block(localstack: Instance, stream:
     stream.put("bad", "good")
 
     wait_until(lambda: values(localstack, function) == ["bad", "good"])
+    name = "DestinationDeliveryFailures"
+    wait_until(lambda: statistics(localstack, "AWS/Lambda", name, "Sum", FunctionName=function) == [1])
 
 
 def test_records_that_are_too_old_are_discarded(localstack: Instance) -> None:

@@ -12,16 +12,16 @@ reported sequence number is the new checkpoint
 works on several batches of a shard at once and keeps the order per partition key or item
 (https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html). Tumbling windows carry a state from one invocation
 to the next (https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html). IteratorAge is, for each
-batch that is sent, the age of its last record in milliseconds
-(https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html). Filters on Kinesis look at
-the data as JSON, and the function gets it as it was
+batch that is sent, the age of its last record in milliseconds, and DestinationDeliveryFailures counts the attempts to
+send to the destination that fail (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html).
+Filters on Kinesis look at the data as JSON, and the function gets it as it was
 (https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html).
 
 LocalStack: starts again from StartingPosition when a mapping is disabled and enabled or changed, and loses the batch
 that it was retrying. It ignores BisectBatchOnFunctionError, ParallelizationFactor, TumblingWindowInSeconds and
 StartingPositionTimestamp, believes every DynamoDB record to be new, drops userIdentity, counts throttles as retries,
-counts on after a partial success, rewrites filtered Kinesis data, publishes no IteratorAge, and says "No records
-processed" for ever.
+counts on after a partial success, rewrites filtered Kinesis data, publishes neither IteratorAge nor
+DestinationDeliveryFailures, and says "No records processed" for ever.
 
 Here: a mapping has a thread per shard and unit of ParallelizationFactor, each with a checkpoint that lives as long as
 the mapping. Not as on AWS: ages below 60 seconds are accepted, which is the way to see one within a test; a window
@@ -382,6 +382,7 @@ class Lane:
             self.mapping.send_events_to_dlq(self.shard_id, events, context=context)
         except Exception as error:  # a destination that is gone must not block the shard
             LOG.warning("on-failure destination of %s: %s", self.mapping.source_arn, error)
+            self.publish("DestinationDeliveryFailures", 1, "Count")
         self.done_with(events)
 
     def invoke(self, batch: list[Event]) -> Answer:
@@ -400,9 +401,12 @@ class Lane:
 
     def publish_age(self, last: Event) -> None:
         age = max(time.time() - self.mapping.get_approximate_arrival_time(last), 0)
+        self.publish("IteratorAge", age * 1000, "Milliseconds")
+
+    def publish(self, metric: str, value: float, unit: str) -> None:
         function = parse_arn(self.mapping.processor.sender.target_arn)
         name = function["resource"].split(":")[1]  # function:name or function:name:alias
-        metrics.put(function["account"], function["region"], name, "IteratorAge", age * 1000, "Milliseconds")
+        metrics.put(function["account"], function["region"], name, metric, value, unit)
 
     def finish(self, window: Window, early: bool = False) -> bool:
         """The last invocation of a window, repeated until it succeeds. False when the mapping was stopped."""
