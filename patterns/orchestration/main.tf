@@ -201,6 +201,7 @@ resource "aws_iam_role_policy" "state_machine" {
 resource "aws_cloudwatch_metric_alarm" "state_machine" {
   for_each = {
     failed    = { metric = "ExecutionsFailed", says = "An order was invalid, could not be undone, or its execution broke" }
+    aborted   = { metric = "ExecutionsAborted", says = "Somebody stopped an execution, and nothing was undone" }
     timed-out = { metric = "ExecutionsTimedOut", says = "An execution was ended by its own timeout, and nothing was undone" }
     throttled = { metric = "ExecutionThrottled", says = "State transitions wait for the account's quota" }
   }

@@ -31,7 +31,7 @@ run "the_definition_is_rendered_and_logged" {
   }
 
   assert {
-    condition     = output.orders.alarms.state_machine == { failed = "shop-order-failed", timed-out = "shop-order-timed-out", throttled = "shop-order-throttled" }
+    condition     = output.orders.alarms.state_machine == { failed = "shop-order-failed", aborted = "shop-order-aborted", timed-out = "shop-order-timed-out", throttled = "shop-order-throttled" }
     error_message = "Alarms: ${jsonencode(output.orders.alarms.state_machine)}"
   }
 

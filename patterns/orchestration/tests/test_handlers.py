@@ -19,8 +19,9 @@ PATTERN = Path(__file__).parents[1]
 DEFINITION = asl.definition(PATTERN / "statemachine/order.asl.json")
 RETRIERS = DEFINITION["States"]["Record the order"]["Retry"]
 PERMANENT = set(RETRIERS[0]["ErrorEquals"])
-# https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 LAMBDA_SERVICE_ERRORS = {
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
