@@ -19,7 +19,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status env new build apply send trace load fault heal redrive replay verify destroy test lint docs bench clean
+.PHONY: help setup up down status env new build apply send trace load fault heal peek redrive replay verify destroy test lint docs bench clean
 .SILENT:
 
 help:  ## list what there is to type
@@ -63,6 +63,9 @@ fault: setup  ## break a function: PATTERN= FUNCTION= MODE= [WHEN=] [PROBABILITY
 
 heal: setup  ## take all faults back: PATTERN=
 	$(LAB) heal
+
+peek: setup  ## look into a dead-letter queue, and take nothing out of it: PATTERN= QUEUE=
+	$(LAB) peek
 
 redrive: setup  ## move a dead-letter queue's messages back: PATTERN= QUEUE=
 	$(LAB) redrive

@@ -24,6 +24,7 @@ from lab import docs as generated
 from lab import faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab import new as template
+from lab import peek as peeking
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, FunctionFailed, check_pattern, copies, deployed, in_workspace
 from lab.targets import Target
@@ -303,6 +304,27 @@ def heal(pattern: PatternOption = "", target: TargetOption = "local") -> None:
         said = f"{rule['mode']} in {rule['function']}{more and f' ({more})'}"
         console.print(f"  {said}: acted {times} time{'' if times == 1 else 's'}", markup=False)
     console.print(f"{len(healed)} fault rule(s) removed.")
+
+
+@app.command()
+def peek(
+    pattern: PatternOption = "",
+    target: TargetOption = "local",
+    queue: Annotated[str, typer.Option(envvar="QUEUE", help="Whose dead-letter queue to look into.")] = "",
+) -> None:
+    """Shows what waits in a dead-letter queue, and takes nothing out of it."""
+    deployment = applied(pattern, target)
+    url = peeking.dead_letter_queue(deployment, queue)
+    letters = peeking.letters(deployment, url)
+    for letter in letters:
+        console.print(str(letter), markup=False)
+    depth = deployment.depth(url)
+    hidden = f", {depth.in_flight} more are hidden, since somebody has received them" if depth.in_flight else ""
+    console.print(
+        f"{url.rpartition('/')[2]}: {len(letters)} of about {depth.waiting} message(s){hidden}. "
+        "All are still there; each look counts as a receive, which has no consequence in a dead-letter queue.",
+        markup=False,
+    )
 
 
 @app.command()

@@ -49,6 +49,10 @@ class Contract:
     queues: dict[str, Queue] = Field(
         default_factory=dict, description="the queues whose dead letters `make redrive` moves back, by short name"
     )
+    dead_letter_queues: dict[str, str] = Field(
+        default_factory=dict,
+        description="the other dead-letter queues that `make peek` looks into: by short name, the URL",
+    )
     operations: dict[str, str] = Field(
         default_factory=dict,
         description="what `make replay` and `make verify` invoke: by operation, the function's key in `functions`",
@@ -73,13 +77,18 @@ class Contract:
         except ValidationError as error:
             raise _broken(pattern, [_problem(details) for details in error.errors()]) from error
         named = {"entry": contract.entry} | {f"operations.{name}": of for name, of in contract.operations.items()}
-        unknown = [
+        wrong = [
             f"{output}: found {json.dumps(function)}, expected a key of `functions` ({', '.join(contract.functions)})"
             for output, function in named.items()
             if function not in contract.functions
         ]
-        if unknown:
-            raise _broken(pattern, unknown)
+        wrong += [
+            f"dead_letter_queues.{name}: found the name of one of `queues`, expected another"
+            for name in contract.dead_letter_queues
+            if name in contract.queues
+        ]
+        if wrong:
+            raise _broken(pattern, wrong)
         return contract
 
 
@@ -98,10 +107,10 @@ def _problem(details: ErrorDetails) -> str:
     found = "nothing" if details["type"] == "missing" else json.dumps(details["input"])
     if details["type"] == "unexpected_keyword_argument":
         return f"{where}: found {found}, expected nothing of that name"
-    node = SCHEMA
+    node, expected = SCHEMA, ""
     for part in details["loc"]:
         node = _resolved(node["properties"][part] if "properties" in node else node["additionalProperties"])
-    expected = node["description"].rstrip(".")
+        expected = node.get("description", expected).rstrip(".")  # an entry of a map is described by the map
     return f"{where}: found {found}, expected {expected[0].lower()}{expected[1:]}: {terraform_type(node)}"
 
 

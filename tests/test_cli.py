@@ -99,6 +99,7 @@ class TestWhichPattern:
             "load",
             "fault",
             "heal",
+            "peek",
             "redrive",
             "replay",
             "verify",
@@ -227,6 +228,7 @@ USES_A_TARGET = [
         "load",
         "fault",
         "heal",
+        "peek",
         "redrive",
         "replay",
         "verify",
@@ -256,7 +258,9 @@ class TestWhichTarget:
 
         assert said == "✗ Unknown TARGET=azure. There are: local, endpoint, aws.\n"
 
-    @pytest.mark.parametrize("command", ["send", "trace", "load", "fault", "heal", "redrive", "replay", "verify"])
+    @pytest.mark.parametrize(
+        "command", ["send", "trace", "load", "fault", "heal", "peek", "redrive", "replay", "verify"]
+    )
     def test_the_local_one_does_not_run(self, lab: Shell, command: str) -> None:
         assert "LocalStack is not running" in refused(lab(command, PATTERN="fanout"))
 
@@ -483,7 +487,7 @@ class FakeFunctions:
         return self.answer
 
 
-OUTPUTS = {
+OUTPUTS: dict[str, Any] = {
     "entry": "producer",
     "functions": {
         name: {"name": f"fanout-{name}", "log_group": f"/aws/lambda/fanout-{name}"} for name in ("producer", "billing")
@@ -593,6 +597,28 @@ class TestDeployed:
     def test_an_unknown_queue(self) -> None:
         with pytest.raises(LabError, match=r"^Unknown QUEUE=nosuch\. There are: billing\.$"):
             run("redrive", QUEUE="nosuch")
+
+    def test_an_unknown_dead_letter_queue(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        others = {"dead_letter_queues": {"billing-undelivered": "https://sqs/u"}}
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS | others)
+
+        for name in ("nosuch", ""):
+            with pytest.raises(LabError, match=rf"^Unknown QUEUE={name}\. There are: billing, billing-undelivered\.$"):
+                run("peek", QUEUE=name)
+
+    def test_a_look_shows_what_waits_and_takes_nothing(self, moto: Target) -> None:
+        sqs = moto.client("sqs")
+        url = sqs.create_queue(QueueName=OUTPUTS["queues"]["billing"]["dlq_arn"].rpartition(":")[2])["QueueUrl"]
+        [sent] = [sqs.send_message(QueueUrl=url, MessageBody='{"order_id": "[o-1]", "correlation_id": "c-1"}')]
+
+        for look in (1, 2):
+            first, second, last = run("peek", QUEUE="billing").splitlines()
+
+            assert re.fullmatch(
+                rf"{sent['MessageId']}  sent \d s ago, received {look} times?, correlation id c-1", first
+            )
+            assert second == '  {"order_id": "[o-1]", "correlation_id": "c-1"}'
+            assert last.startswith("fanout-billing-dlq: 1 of about 1 message(s). All are still there; each look counts")
 
     def test_parameters_that_are_not_json(self) -> None:
         with pytest.raises(LabError, match=r"^PARAMETERS is not JSON: .* For example PARAMETERS='\{\"seconds\": 2\}'"):

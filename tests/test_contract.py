@@ -10,6 +10,7 @@ from lab.contract import Contract, Function, Queue, StateMachine
 LEAST: dict[str, Any] = {"entry": "producer", "functions": {"producer": {"name": "p-producer", "log_group": "/p"}}}
 WHOLE = LEAST | {
     "queues": {"orders": {"url": "https://sqs/orders", "dlq_arn": "arn:orders-dlq"}},
+    "dead_letter_queues": {"parked": "https://sqs/parked"},
     "operations": {"replay": "producer"},
     "state_machines": {"order": {"arn": "arn:order", "log_group": "/order"}},
     "faults_parameter": "/p/faults",
@@ -21,6 +22,7 @@ def test_all_that_a_pattern_can_have() -> None:
         entry="producer",
         functions={"producer": Function("p-producer", "/p")},
         queues={"orders": Queue("https://sqs/orders", "arn:orders-dlq")},
+        dead_letter_queues={"parked": "https://sqs/parked"},
         operations={"replay": "producer"},
         state_machines={"order": StateMachine("arn:order", "/order")},
         faults_parameter="/p/faults",
@@ -29,7 +31,7 @@ def test_all_that_a_pattern_can_have() -> None:
 
 def test_the_least_that_a_pattern_has() -> None:
     assert Contract.of("p", LEAST) == Contract(
-        "producer", {"producer": Function("p-producer", "/p")}, {}, {}, {}, faults_parameter=None
+        "producer", {"producer": Function("p-producer", "/p")}, {}, {}, {}, {}, faults_parameter=None
     )
 
 
@@ -60,6 +62,15 @@ def test_a_pattern_may_have_outputs_of_its_own() -> None:
             "queues.orders.url: found null, expected the queue's URL",
         ),
         ({"queues": None}, "queues: found null, expected the queues whose dead letters"),
+        (
+            {"dead_letter_queues": {"parked": 3}},
+            "dead_letter_queues.parked: found 3, expected the other dead-letter queues that `make peek` looks into",
+        ),
+        ({"operations": {"replay": 3}}, "operations.replay: found 3, expected what `make replay` and `make verify`"),
+        (
+            {"dead_letter_queues": {"orders": "https://sqs/parked"}},
+            "dead_letter_queues.orders: found the name of one of `queues`, expected another",
+        ),
         ({"operations": {"replay": "nobody"}}, 'operations.replay: found "nobody", expected a key of `functions`'),
         ({"state_machines": {"order": "arn"}}, 'state_machines.order: found "arn", expected a state machine'),
         ({"faults_parameter": 3}, "faults_parameter: found 3, expected the SSM parameter with the fault rules"),

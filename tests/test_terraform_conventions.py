@@ -269,3 +269,14 @@ def test_no_patterns_name_begins_anothers() -> None:
 
 def test_a_clash_of_names_is_found() -> None:
     assert prefix_clashes(["fanout", "fanout-fifo", "fan"]) == [("fanout", "fanout-fifo")]
+
+
+@each_pattern
+def test_every_dead_letter_queue_can_be_looked_into(folder: Path) -> None:
+    """`make peek` knows a queue's own from the output `queues`, and all others from `dead_letter_queues`."""
+    made = {
+        label for label, body in blocks(folder, "module", "main.tf") if body["source"].endswith("/dead-letter-queue")
+    }
+    told = str(dict(blocks(folder, "output")).get("dead_letter_queues", {}).get("value", ""))
+
+    assert set(re.findall(r"module\.(\w+)", told)) == made

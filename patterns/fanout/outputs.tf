@@ -21,6 +21,11 @@ output "queues" {
   value       = { for consumer, queue in module.queue : consumer => queue.this }
 }
 
+output "dead_letter_queues" {
+  description = "Per dead-letter queue that belongs to no queue: its URL. Here per consumer, of what SNS could not deliver."
+  value       = { for consumer, queue in module.undelivered : "${consumer}-undelivered" => queue.url }
+}
+
 output "consumers" {
   description = "Per consumer: its function, queue, dead-letter queue, queue of undelivered orders, subscription, event source mapping, log group and alarms."
   value = { for consumer in keys(local.consumers) : consumer => {

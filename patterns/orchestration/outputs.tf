@@ -29,6 +29,11 @@ output "queues" {
   }
 }
 
+output "dead_letter_queues" {
+  description = "Per dead-letter queue that belongs to no queue: its URL. Here of compensations that failed."
+  value       = { parked = module.parked.url }
+}
+
 output "orders" {
   description = "What experiments look at: tables, queues, topic, event source mappings and alarms."
   value = {

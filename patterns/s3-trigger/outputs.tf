@@ -23,6 +23,11 @@ output "queues" {
   value       = { work = module.work.this }
 }
 
+output "dead_letter_queues" {
+  description = "Per dead-letter queue that belongs to no queue: its URL. Here of events that ingest could not process."
+  value       = { failed = module.failed.url }
+}
+
 output "uploads" {
   description = "What happens to uploads: the bucket, the prefix that triggers, ingest and its role, the quarantine's bucket, the manifest's table, the URL of the queue of failed events, the worker's event source mapping, the URLs of its queue and dead-letter queue, and the alarms."
   value = {

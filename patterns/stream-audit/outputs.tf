@@ -23,6 +23,11 @@ output "queues" {
   value       = {}
 }
 
+output "dead_letter_queues" {
+  description = "Per dead-letter queue that belongs to no queue: its URL. Here of what the auditor gave up on."
+  value       = { discarded = module.discarded.url }
+}
+
 output "audit" {
   description = "The auditor's event source mapping, the stream, the tables, the queue of discarded batches, and the alarms."
   value = {
