@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ RUN_VARIABLE = "LAB_RUN"  # the environment variable with the id of a run of tes
 # How long after it was deleted something may still be listed, on the local target; AWS does so with a queue for up to
 # 60 s: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
 GONE_WITHIN_SECONDS = 18
+LOOK_AGAIN_SECONDS = 0.5  # on the local target
 
 # what a synchronous invocation may send: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 INVOKE_LIMIT_BYTES = 6 * 1024 * 1024
@@ -169,6 +170,7 @@ class Deployment:
         """Destroys it and proves it. Raises LabError, listing what is left, when something is."""
         _ = self.zips  # Terraform reads their hashes, also to destroy
         self.terraform.init()
+        self._note_names()
         outcome = self.terraform.destroy(self._arguments, show)
         show("looking for anything left")
         if left := self.wait_until_gone():
@@ -179,12 +181,30 @@ class Deployment:
 
     def wait_until_gone(self) -> list[str]:
         """What is still there of this copy once AWS has had time to forget it: empty, if all went well."""
-        seconds = GONE_WITHIN_SECONDS * self.target.patience
-        wait = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+        patience = self.target.patience
+        wait = Retrying(
+            stop=stop_after_delay(GONE_WITHIN_SECONDS * patience),
+            wait=wait_fixed(LOOK_AGAIN_SECONDS * patience),
+            retry=retry_if_result(bool),
+        )
+        known = self._noted_names() if self.target.name == "aws" else None
         try:
-            return list(wait(lambda: sorted(leftovers(self.target, self.name))))
+            return list(wait(lambda: sorted(leftovers(self.target, self.name, known))))
         except RetryError as error:
             return list(error.last_attempt.result())
+
+    def _note_names(self) -> None:
+        """Notes what the copy's resources are called, before they are destroyed and the state forgets them."""
+        state = _beside_state(self.pattern, self.workspace, "terraform.tfstate")
+        text = state.read_text() if state.exists() else ""
+        names = {value for value in re.findall(r'"([^"\\\n]+)"', text) if self.name in value}
+        noted = _beside_state(self.pattern, self.workspace, "names")
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        paths.write(noted, "\n".join(sorted(names | self._noted_names())))
+
+    def _noted_names(self) -> set[str]:
+        noted = _beside_state(self.pattern, self.workspace, "names")
+        return set(noted.read_text().splitlines()) if noted.exists() else set()
 
     def keep(self) -> None:
         """Notes that this isolated copy stays for a later run."""
@@ -262,39 +282,96 @@ def _beside_state(pattern: str, workspace: str, name: str) -> Path:
     return paths.STATE / pattern / workspace / name
 
 
-def leftovers(target: Target, name: str) -> Iterator[str]:
-    """Everything on the target that is named or tagged after the deployment `name`, as `kind name`."""
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of resource: how it is listed, and what its ARN is, `arn:…:<service>:<region>:<account>:<prefix><name>`.
+
+    Of an item that is listed, `shown` is the field that a person reads, and `named` the one that has the name in its
+    ARN, where that is another; None for an item that is a text.
+    """
+
+    client: str
+    operation: str
+    key: str
+    shown: str | None
+    arn: tuple[str, str]
+    named: str | None = None
+
+    def list(self, target: Target) -> Iterator[tuple[str, str]]:
+        """What is shown of each resource of the kind on the target, and its name."""
+        client = target.client(self.client)
+        paginates = client.can_paginate(self.operation)
+        pages = (
+            client.get_paginator(self.operation).paginate() if paginates else _pages(getattr(client, self.operation))
+        )
+        for item in (item for page in pages for item in page.get(self.key, [])):
+            shown = str(item if self.shown is None else item[self.shown])
+            yield shown, str(item[self.named]) if self.named else _name(shown)
+
+
+def _pages(operation: Callable[..., dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The pages of an operation that boto3 has no paginator for."""
+    page = operation()
+    yield page
+    while token := page.get("NextToken"):
+        page = operation(NextToken=token)
+        yield page
+
+
+def _name(resource: str) -> str:
+    """A resource's name: the end of an ARN or a URL, or what is given."""
+    if resource.startswith("arn:"):
+        return resource.rpartition(":")[2]
+    return resource.rpartition("/")[2] if resource.startswith("http") else resource
+
+
+_KINDS = {
+    "queue": _Kind("sqs", "list_queues", "QueueUrls", None, ("sqs", "")),
+    "topic": _Kind("sns", "list_topics", "Topics", "TopicArn", ("sns", "")),
+    "subscription": _Kind("sns", "list_subscriptions", "Subscriptions", "TopicArn", ("sns", ""), "SubscriptionArn"),
+    "function": _Kind("lambda", "list_functions", "Functions", "FunctionName", ("lambda", "function:")),
+    "layer": _Kind("lambda", "list_layers", "Layers", "LayerName", ("lambda", "layer:")),
+    "event source mapping": _Kind(
+        "lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn",
+        ("lambda", "event-source-mapping:"), "UUID",
+    ),
+    "bucket": _Kind("s3", "list_buckets", "Buckets", "Name", ("s3", "")),
+    "state machine": _Kind(
+        "stepfunctions", "list_state_machines", "stateMachines", "stateMachineArn", ("states", "stateMachine:")
+    ),
+    "event bus": _Kind("events", "list_event_buses", "EventBuses", "Name", ("events", "event-bus/")),
+    "table": _Kind("dynamodb", "list_tables", "TableNames", None, ("dynamodb", "table/")),
+    "role": _Kind("iam", "list_roles", "Roles", "RoleName", ("iam", "role/")),
+    "alarm": _Kind("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName", ("cloudwatch", "alarm:")),
+    "dashboard": _Kind(
+        "cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName", ("cloudwatch", "dashboard/")
+    ),
+    "log group": _Kind("logs", "describe_log_groups", "logGroups", "logGroupName", ("logs", "log-group:")),
+    "parameter": _Kind("ssm", "describe_parameters", "Parameters", "Name", ("ssm", "parameter")),
+}  # fmt: skip
+
+
+def leftovers(target: Target, name: str, known: Collection[str] | None = None) -> Iterator[str]:
+    """Everything on the target that is named or tagged after the deployment `name`, as `kind name`.
+
+    By name counts only what is among the `known`, if they are given: in an account that is shared, a stranger's
+    resources may be called alike. By tag counts only what its own service lists as well: GetResources returns what is
+    "tagged or previously tagged", so also what has been deleted, for hours (how long is belief):
+    https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html
+    """
     named = re.compile(rf"(^|[/:]){re.escape(name)}($|[-/:.])")
-
-    def listed(service: str, operation: str, key: str, field: str | None = None, **arguments: Any) -> Iterator[str]:
-        client = target.client(service)
-        for page in client.get_paginator(operation).paginate(**arguments):
-            for item in page.get(key, []):
-                yield item if field is None else item[field]
-
-    kinds = {
-        "queue": listed("sqs", "list_queues", "QueueUrls"),
-        "topic": listed("sns", "list_topics", "Topics", "TopicArn"),
-        "subscription": listed("sns", "list_subscriptions", "Subscriptions", "TopicArn"),
-        "function": listed("lambda", "list_functions", "Functions", "FunctionName"),
-        "layer": listed("lambda", "list_layers", "Layers", "LayerName"),
-        "event source mapping": listed("lambda", "list_event_source_mappings", "EventSourceMappings", "FunctionArn"),
-        "bucket": listed("s3", "list_buckets", "Buckets", "Name"),
-        "state machine": listed("stepfunctions", "list_state_machines", "stateMachines", "stateMachineArn"),
-        # by its prefix, because this operation has no paginator
-        "event bus": (bus["Name"] for bus in target.client("events").list_event_buses(NamePrefix=name)["EventBuses"]),
-        "table": listed("dynamodb", "list_tables", "TableNames"),
-        "role": listed("iam", "list_roles", "Roles", "RoleName"),
-        "alarm": listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
-        "dashboard": listed("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
-        "log group": listed("logs", "describe_log_groups", "logGroups", "logGroupName"),
-        "parameter": listed("ssm", "describe_parameters", "Parameters", "Name"),
-        "tagged": listed(
-            "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", "ResourceARN",
-            TagFilters=[{"Key": "deployment", "Values": [name]}],
-        ),
-    }  # fmt: skip
-    for kind, resources in kinds.items():
-        for resource in resources:
-            if kind == "tagged" or named.search(resource):
-                yield f"{kind} {resource}"
+    there: set[tuple[tuple[str, str], str]] = set()  # by kind of ARN: the names that its service lists
+    for kind, how in _KINDS.items():
+        for shown, last in how.list(target):
+            there.add((how.arn, last))
+            if named.search(shown) and (known is None or shown in known):
+                yield f"{kind} {shown}"
+    tags = target.client("resourcegroupstaggingapi").get_paginator("get_resources")
+    for page in tags.paginate(TagFilters=[{"Key": "deployment", "Values": [name]}]):
+        for resource in page["ResourceTagMappingList"]:
+            arn = resource["ResourceARN"]
+            service, _, _, rest = arn.split(":", 5)[2:]
+            listed = [how.arn for how in _KINDS.values() if how.arn[0] == service and rest.startswith(how.arn[1])]
+            # a kind of resource that no pattern has is listed by nothing here, and believed
+            if not listed or any((of, rest.removeprefix(of[1]).removesuffix(":*")) in there for of in listed):
+                yield f"tagged {arn}"

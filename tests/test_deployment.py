@@ -79,6 +79,14 @@ def make_dashboard(target: Target, name: str) -> None:
     target.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
 
 
+def make_table(target: Target, name: str) -> None:
+    key: Any = {"AttributeName": "key"}
+    target.client("dynamodb").create_table(
+        TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[key | {"KeyType": "HASH"}],
+        AttributeDefinitions=[key | {"AttributeType": "S"}],
+    )  # fmt: skip
+
+
 def make_log_group(target: Target, name: str) -> None:
     target.client("logs").create_log_group(logGroupName=f"/aws/lambda/{name}")
 
@@ -109,6 +117,7 @@ KINDS: dict[str, tuple[Callable[[Target, str], Any], set[str]]] = {
     "bucket": (lambda target, name: target.client("s3").create_bucket(Bucket=name), {"bucket"}),
     "state machine": (make_state_machine, {"state machine"}),
     "event bus": (lambda target, name: target.client("events").create_event_bus(Name=name), {"event bus"}),
+    "table": (make_table, {"table"}),
     "mapping": (make_mapping, {"function", "event source mapping"}),
     "role": (make_role, {"role"}),
     "alarm": (make_alarm, {"alarm"}),
@@ -167,6 +176,84 @@ class TestLeftovers:
 
     def test_nothing(self, moto: Target) -> None:
         assert list(leftovers(moto, "fanout")) == []
+
+    @pytest.mark.parametrize("kind", ["queue", "function", "bucket", "table", "alarm", "log group", "parameter"])
+    def test_a_strangers_that_is_called_alike_is_not_where_names_are_known(self, moto: Target, kind: str) -> None:
+        """An account may be shared: `fanout-billing` is anybody's name."""
+        KINDS[kind][0](moto, "fanout-billing")
+        [left] = leftovers(moto, "fanout")
+        resource = left.removeprefix(f"{kind} ")
+
+        assert list(leftovers(moto, "fanout", known={"fanout-ours"})) == []
+        assert list(leftovers(moto, "fanout", known={resource})) == [left]
+
+
+# What the tagging API says of each kind of resource that a pattern has, and of one that it has not.
+ARNS = {
+    "queue": "arn:aws:sqs:us-east-1:123456789012:{}",
+    "topic": "arn:aws:sns:us-east-1:123456789012:{}",
+    "function": "arn:aws:lambda:us-east-1:123456789012:function:{}",
+    "layer": "arn:aws:lambda:us-east-1:123456789012:layer:{}",
+    "bucket": "arn:aws:s3:::{}",
+    "state machine": "arn:aws:states:us-east-1:123456789012:stateMachine:{}",
+    "event bus": "arn:aws:events:us-east-1:123456789012:event-bus/{}",
+    "table": "arn:aws:dynamodb:us-east-1:123456789012:table/{}",
+    "role": "arn:aws:iam::123456789012:role/{}",
+    "alarm": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:{}",
+    "dashboard": "arn:aws:cloudwatch::123456789012:dashboard/{}",
+    "log group": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{}",
+    "parameter": "arn:aws:ssm:us-east-1:123456789012:parameter/{}/faults",
+}
+
+
+class TestWhatIsTagged:
+    """GetResources returns what is "tagged or previously tagged": its own service says whether it is still there."""
+
+    @pytest.fixture
+    def tagged(self, moto: Target, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The ARNs that the tagging API returns."""
+        arns: list[str] = []
+
+        class Tagging:
+            def get_paginator(self, operation: str) -> Any:
+                return self
+
+            def paginate(self, **arguments: Any) -> list[dict[str, Any]]:
+                return [{"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]}]
+
+        client = Target.client
+
+        def answering(self: Target, service: str) -> Any:
+            return Tagging() if service == "resourcegroupstaggingapi" else client(self, service)
+
+        monkeypatch.setattr(Target, "client", answering)
+        return arns
+
+    @pytest.mark.parametrize("kind", ARNS)
+    def test_what_is_deleted_and_returned_still_is_not_left(self, moto: Target, tagged: list[str], kind: str) -> None:
+        tagged.append(ARNS[kind].format("oddly-named"))
+
+        assert list(leftovers(moto, "fanout")) == []
+
+    @pytest.mark.parametrize("kind", ARNS)
+    def test_what_is_there_is_left_whatever_its_name(self, moto: Target, tagged: list[str], kind: str) -> None:
+        tagged.append(ARNS[kind].format("oddly-named"))
+        KINDS[kind][0](moto, "oddly-named")
+
+        assert list(leftovers(moto, "fanout")) == [f"tagged {tagged[0]}"]
+
+    def test_a_mapping_is_told_by_its_uuid(self, moto: Target, tagged: list[str]) -> None:
+        make_mapping(moto, "oddly-named")
+        [mapping] = moto.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        arn = "arn:aws:lambda:us-east-1:123456789012:event-source-mapping:{}"
+        tagged += [arn.format(mapping["UUID"]), arn.format("00000000-0000-0000-0000-000000000000")]
+
+        assert list(leftovers(moto, "fanout")) == [f"tagged {tagged[0]}"]
+
+    def test_what_no_pattern_has_is_believed(self, moto: Target, tagged: list[str]) -> None:
+        tagged.append("arn:aws:kms:us-east-1:123456789012:key/1")
+
+        assert list(leftovers(moto, "fanout")) == [f"tagged {tagged[0]}"]
 
 
 class FakeLambda:
@@ -275,9 +362,32 @@ class TestDestroy:
     def test_aws_has_time_to_forget(self, moto: Target, monkeypatch: pytest.MonkeyPatch) -> None:
         """A deleted queue is listed for up to a minute."""
         answers = iter([["queue fanout-billing"], ["queue fanout-billing"], []])
-        monkeypatch.setattr(deployment, "leftovers", lambda target, name: next(answers))
+        monkeypatch.setattr(deployment, "leftovers", lambda *_: next(answers))
 
         assert Deployment.of("fanout", moto).wait_until_gone() == []
+
+    def test_on_aws_a_strangers_is_not_left_and_the_copys_own_is_also_the_second_time(
+        self, moto: Target, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(deployment, "GONE_WITHIN_SECONDS", 0)
+        copy = Deployment.of("fanout", Target("aws", "moto", None, "us-east-1", "test"))
+        state = lab_dir / "state/fanout/aws/terraform.tfstate"
+        state.parent.mkdir(parents=True)
+        state.write_text(
+            json.dumps({"resources": [{"instances": [{"attributes": {"name": "fanout-billing-errors"}}]}]})
+        )
+        make_alarm(moto, "fanout-billing-errors")
+        make_alarm(moto, "fanout-of-a-stranger")
+
+        for _ in range(2):
+            with pytest.raises(LabError) as failed:
+                copy.destroy(lambda line: None)
+            assert str(failed.value).splitlines()[1:] == ["  alarm fanout-billing-errors"]
+            state.write_text('{"resources": []}')  # as Terraform leaves it
+
+        moto.client("cloudwatch").delete_alarms(AlarmNames=["fanout-billing-errors"])
+        copy.destroy(lambda line: None)
+        assert not state.parent.exists()
 
 
 class TestNames:
@@ -373,7 +483,7 @@ class TestNames:
         monkeypatch.setattr(Terraform, "init", lambda self: None)
         monkeypatch.setattr(Terraform, "apply", lambda self, variables, show: Outcome())
         monkeypatch.setattr(Terraform, "destroy", lambda self, variables, show: Outcome())
-        monkeypatch.setattr(deployment, "leftovers", lambda target, name: [])
+        monkeypatch.setattr(deployment, "leftovers", lambda *_: [])
         copy = Deployment.of("fanout", LOCAL)
 
         assert copy.zips == [Path("a.zip")]
