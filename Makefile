@@ -76,7 +76,7 @@ replay: setup  ## process again what the pattern gave up on: PATTERN=
 verify: setup  ## check what the pattern has recorded: PATTERN=
 	$(LAB) verify
 
-destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [COPY=]
+destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [COPY=] [YES=1]
 	$(LAB) destroy
 
 test: setup  ## run the experiments of a pattern, or without PATTERN every test there is: [PATTERN=] [KEEP=1]

@@ -35,7 +35,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 PatternOption = Annotated[str, typer.Option(envvar="PATTERN", help="Name of a pattern.")]
 TargetOption = Annotated[str, typer.Option(envvar="TARGET", help="local, endpoint or aws.")]
-YesOption = Annotated[bool, typer.Option(envvar="YES", help="Do not ask before creating something on AWS.")]
+YesOption = Annotated[
+    bool, typer.Option(envvar="YES", help="Do not ask before creating or destroying something on AWS.")
+]
 
 
 def main() -> None:
@@ -137,7 +139,7 @@ def env(target: TargetOption = "local") -> None:
     if not terraform.users_configuration():
         terraform.choose_provider_source()
     if chosen.access_key:
-        print("unset AWS_PROFILE AWS_SESSION_TOKEN")
+        print("unset", *terraform.yours(os.environ))
     for name, value in (chosen.environment() | terraform.automation(chosen.name)).items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -346,6 +348,7 @@ def destroy(
     pattern: PatternOption = "",
     target: TargetOption = "local",
     copy: Annotated[str, typer.Option(envvar="COPY", help="An isolated copy that was kept.")] = "",
+    yes: YesOption = False,
 ) -> None:
     """Destroys a pattern, and proves that nothing is left of it."""
     check_pattern(pattern)
@@ -358,6 +361,9 @@ def destroy(
     if copy and copy not in known:
         raise LabError(f"Unknown COPY={copy}. There are: {', '.join(known) or 'none'}.")
     deployment = known[copy] if copy else Deployment.of(pattern, chosen)
+    deployment.refuse_elsewhere()
+    if target == "aws":
+        agreed(chosen, yes, f"{deployment.name} is destroyed there, with all its data.", "Nothing was destroyed.")
     undone = "What is not destroyed yet is in the state: the same command goes on."
     with said_when_interrupted(undone), step("terraform destroy") as progress:
         outcome = deployment.destroy(progress.detail)
@@ -465,10 +471,15 @@ def ready(name: str, yes: bool) -> Target:
     elif name == "endpoint":
         target.identity()
     else:
-        console.print(f"AWS account {target.identity()}, region {target.region}. What is created there costs money.")
-        if not yes and not (sys.stdin.isatty() and typer.confirm("Go on?")):
-            raise LabError("Nothing was created. YES=1 answers the question.")
+        agreed(target, yes, "What is created there costs money.", "Nothing was created.")
     return target
+
+
+def agreed(target: Target, yes: bool, consequence: str, otherwise: str) -> None:
+    """Shows which account and region of AWS a command is about to change, and asks. Raises LabError without a yes."""
+    console.print(f"AWS account {target.identity()}, region {target.region}. {consequence}")
+    if not yes and not (sys.stdin.isatty() and typer.confirm("Go on?")):
+        raise LabError(f"{otherwise} YES=1 answers the question.")
 
 
 def reachable(name: str) -> Target:

@@ -110,7 +110,8 @@ class Deployment:
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
-        """Terraform's outputs. Raises LabError when the copy is not deployed."""
+        """Terraform's outputs. Raises LabError when the copy is not deployed, or elsewhere."""
+        self.refuse_elsewhere()
         outputs = self.terraform.outputs()
         if not outputs:
             raise LabError(f"{self.name} is not deployed on {self.target.name}: make apply PATTERN={self.pattern}")
@@ -157,8 +158,12 @@ class Deployment:
 
     def apply(self, show: Callable[[str], None]) -> Outcome:
         """Builds, initialises and applies; in a run of tests, marks it as that run's. Raises LabError."""
+        self.refuse_elsewhere()
         _ = self.zips
         self.terraform.init()
+        if self.target.name == "aws":
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            paths.write(self._place, json.dumps([self.target.identity(), self.target.region]))
         if run := os.environ.get(RUN_VARIABLE):
             paths.write(_beside_state(self.pattern, self.workspace, "run"), run)
         outcome = self.terraform.apply(self._arguments, show)
@@ -168,6 +173,7 @@ class Deployment:
 
     def destroy(self, show: Callable[[str], None]) -> Outcome:
         """Destroys it and proves it. Raises LabError, listing what is left, when something is."""
+        self.refuse_elsewhere()
         _ = self.zips  # Terraform reads their hashes, also to destroy
         self.terraform.init()
         self._note_names()
@@ -192,6 +198,27 @@ class Deployment:
             return list(wait(lambda: sorted(leftovers(self.target, self.name, known))))
         except RetryError as error:
             return list(error.last_attempt.result())
+
+    def refuse_elsewhere(self) -> None:
+        """Raises LabError when the copy is in another account or region of AWS than the one that is asked.
+
+        There Terraform would find nothing of it, and forget it, or make everything once more.
+        """
+        if self.target.name != "aws" or not self._place.exists():
+            return
+        account, region = json.loads(self._place.read_text())
+        asked = self.target.identity()
+        if (account, region) != (asked, self.target.region):
+            raise LabError(
+                f"{self.name} is deployed in account {account}, region {region}, and your credentials are of account "
+                f"{asked}, region {self.target.region}. Use those of account {account} (AWS_PROFILE), with "
+                f"AWS_REGION={region}."
+            )
+
+    @property
+    def _place(self) -> Path:
+        """Beside the state from the first apply on AWS on: the account and the region that it is of."""
+        return _beside_state(self.pattern, self.workspace, "place")
 
     def _note_names(self) -> None:
         """Notes what the copy's resources are called, before they are destroyed and the state forgets them."""

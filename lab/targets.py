@@ -105,10 +105,10 @@ def endpoint() -> Target:
 
 def aws() -> Target:
     """AWS itself, with the ambient credentials. Raises LabError when there are none, or no region."""
-    if url := os.environ.get("AWS_ENDPOINT_URL"):
-        raise LabError(f"AWS_ENDPOINT_URL={url} points away from AWS. Unset it, or use TARGET=endpoint.")
     try:
         session = boto3.Session()
+        if where := _configured_endpoint(session):
+            raise LabError(f"{where} points away from AWS. Unset it, or use TARGET=endpoint.")
         credentials = session.get_credentials()
     except botocore.exceptions.BotoCoreError as error:
         raise LabError(f"Your AWS configuration cannot be used: {error}. Check AWS_PROFILE.") from error
@@ -118,6 +118,25 @@ def aws() -> Target:
     if not region:
         raise LabError("No AWS region is set. Set AWS_REGION, for example AWS_REGION=eu-central-1.")
     return Target("aws", "AWS", None, region)
+
+
+def _configured_endpoint(session: Any) -> str | None:
+    """A setting that gives requests to AWS, of all services or of one, another endpoint, if there is one.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    for name, value in os.environ.items():
+        if value and (name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")):
+            return f"{name}={value}"
+    configured = session._session  # botocore's, which reads the profiles
+    profile = configured.get_scoped_config()
+    if url := profile.get("endpoint_url"):
+        return f"endpoint_url = {url} of the profile {session.profile_name}"
+    services = configured.full_config.get("services", {}).get(profile.get("services"), {})
+    for service, settings in services.items():
+        if isinstance(settings, dict) and (url := settings.get("endpoint_url")):
+            return f"endpoint_url = {url} of {service} in the services {profile['services']}"
+    return None
 
 
 TARGETS: dict[str, Callable[[], Target]] = {"local": local, "endpoint": endpoint, "aws": aws}

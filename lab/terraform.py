@@ -53,6 +53,12 @@ class Outcome:
     sqs_wait_seconds: float = 0.0
 
 
+def yours(environment: Mapping[str, str]) -> list[str]:
+    """The variables that would lead a target which has credentials of its own, or some of its services, elsewhere."""
+    endpoints = [name for name in environment if name.startswith("AWS_ENDPOINT_URL_")]
+    return ["AWS_PROFILE", "AWS_SESSION_TOKEN", *endpoints]
+
+
 class Terraform:
     """Terraform in one root module and one workspace.
 
@@ -66,7 +72,7 @@ class Terraform:
         self.log = paths.LOGS / f"terraform-{folder.name}-{workspace}.log"
         inherited = dict(os.environ)
         if "AWS_ACCESS_KEY_ID" in environment:  # the target has credentials of its own: yours are not meant for it
-            for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            for name in yours(inherited):
                 inherited.pop(name, None)
         self.environment = {**inherited, **environment, **automation(workspace)}
         self.executable = find_executable()

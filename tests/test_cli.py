@@ -428,6 +428,72 @@ class TestAws:
                 cli.ready("aws", yes)
         assert len(asked) == (answer is not None)
 
+    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_STS"])
+    @pytest.mark.parametrize("command", ["apply", "destroy", "send", "test"])
+    def test_an_endpoint_that_is_not_aws(self, lab: Shell, command: str, name: str) -> None:
+        said = refused(lab(command, PATTERN="fanout", TARGET="aws", **KEYS, **{name: "http://localhost:1"}))
+
+        assert said == f"✗ {name}=http://localhost:1 points away from AWS. Unset it, or use TARGET=endpoint.\n"
+
+    @pytest.mark.parametrize(
+        ("profile", "where"),
+        [
+            ("endpoint_url = http://localhost:1", "of the profile shop"),
+            (
+                "services = mine\n[services mine]\nsqs =\n  endpoint_url = http://localhost:1",
+                "of sqs in the services mine",
+            ),
+        ],
+        ids=["of all services", "of one"],
+    )
+    def test_an_endpoint_of_a_profile(self, lab: Shell, tmp_path: Path, profile: str, where: str) -> None:
+        """https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html"""
+        config = tmp_path / "config"
+        config.write_text(f"[profile shop]\n{profile}\n")
+
+        said = refused(
+            lab("apply", PATTERN="fanout", TARGET="aws", AWS_PROFILE="shop", AWS_CONFIG_FILE=str(config), **KEYS)
+        )
+
+        assert (
+            said
+            == f"✗ endpoint_url = http://localhost:1 {where} points away from AWS. Unset it, or use TARGET=endpoint.\n"
+        )
+
+    def test_nothing_is_destroyed_without_a_yes(
+        self, lab: Shell, sts: "Sts", tmp_path: Path, fake_terraform: Callable[[str], Path]
+    ) -> None:
+        calls = tmp_path / "calls"
+        fake_terraform(f"pathlib.Path({str(calls)!r}).open('a').write(arguments[0] + '\\n')")
+
+        done = lab("destroy", PATTERN="fanout", TARGET="aws", PATH=os.environ["PATH"], **sts.credentials)
+
+        assert refused(done) == "✗ Nothing was destroyed. YES=1 answers the question.\n"
+        assert done.stdout == (
+            "AWS account 123456789012, region eu-central-1. fanout is destroyed there, with all its data.\n"
+        )
+        assert not calls.exists() or set(calls.read_text().split()) == {"version"}
+
+    @pytest.mark.parametrize("command", ["apply", "destroy", "send"])
+    def test_a_copy_elsewhere_is_not_touched(
+        self, lab: Shell, lab_dir: Path, sts: "Sts", tmp_path: Path, command: str,
+        fake_terraform: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        calls = tmp_path / "calls"
+        fake_terraform(f"pathlib.Path({str(calls)!r}).open('a').write(arguments[0] + '\\n')")
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        place = lab_dir / "state/fanout/aws/place"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps(["123456789012", "us-east-1"]))
+
+        done = lab(command, PATTERN="fanout", TARGET="aws", YES="1", PATH=os.environ["PATH"], **sts.credentials)
+
+        assert "✗ fanout is deployed in account 123456789012, region us-east-1, and your credentials" in refused(done)
+        assert not calls.exists() or set(calls.read_text().split()) == {"version"}
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1"}
+
 
 class Sts(ThreadingHTTPServer):
     """What AWS's identity service answers, on this machine; what is asked of other services is forbidden."""
@@ -469,7 +535,8 @@ class StsHandler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def sts() -> Iterator[Sts]:
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    monkeypatch.setattr(targets, "_configured_endpoint", lambda session: None)  # this one is in AWS's place
     with Sts() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -1041,6 +1108,17 @@ class TestMakefile:
         done = subprocess.run(["sh", "-c", script, "sh", made.stdout], capture_output=True, text=True)
 
         assert done.stdout == f"{folder}/terraform/terraform.rc\n"
+
+    def test_env_takes_your_own_settings_out_of_the_way(self, lab: Shell) -> None:
+        yours = {"AWS_PROFILE": "shop", "AWS_ENDPOINT_URL_SQS": "http://localhost:1"}
+        made = lab("env", **yours)
+
+        script = 'eval "$1" && env'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", made.stdout], env={**os.environ, **yours}, capture_output=True, text=True
+        )
+
+        assert not [line for line in done.stdout.splitlines() if line.partition("=")[0] in yours]
 
     def test_env_that_fails_gives_nothing_to_evaluate(self, lab: Shell) -> None:
         assert lab("env", PORT="abc").stdout == ""

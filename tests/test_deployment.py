@@ -390,6 +390,78 @@ class TestDestroy:
         assert not state.parent.exists()
 
 
+class TestElsewhere:
+    """A copy on AWS is of one account and one region: with others, Terraform would find nothing of it."""
+
+    @pytest.fixture(autouse=True)
+    def no_terraform(self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path) -> None:
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Target, "identity", lambda self: self.version)
+
+    @pytest.fixture
+    def ran(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What Terraform was run for."""
+        ran: list[str] = []
+
+        def runs(name: str, answer: Any) -> Any:
+            ran.append(name)
+            return answer
+
+        for name in ("apply", "destroy"):
+            monkeypatch.setattr(Terraform, name, lambda *_, name=name: runs(name, Outcome()))
+        monkeypatch.setattr(Terraform, "outputs", lambda self: runs("outputs", {"entry": "producer"}))
+        monkeypatch.setattr(deployment, "leftovers", lambda *_: [])
+        return ran
+
+    def at(self, account: str, region: str, name: str = "aws") -> Deployment:
+        return Deployment.of("fanout", Target(name, account, None, region, "test"))
+
+    @pytest.mark.parametrize(("account", "region"), [("222222222222", "eu-west-1"), ("111111111111", "us-east-1")])
+    @pytest.mark.parametrize("command", ["apply", "destroy", "outputs"])
+    def test_nothing_is_done_with_another_account_or_region(
+        self, lab_dir: Path, ran: list[str], command: str, account: str, region: str
+    ) -> None:
+        self.at("111111111111", "eu-west-1").apply(print)
+        ran.clear()
+        other = self.at(account, region)
+
+        with pytest.raises(LabError) as refused:
+            _ = other.outputs if command == "outputs" else getattr(other, command)(print)
+
+        assert str(refused.value) == (
+            f"fanout is deployed in account 111111111111, region eu-west-1, and your credentials are of account "
+            f"{account}, region {region}. Use those of account 111111111111 (AWS_PROFILE), with AWS_REGION=eu-west-1."
+        )
+        assert ran == []
+
+    def test_what_was_destroyed_may_be_deployed_elsewhere(self, lab_dir: Path, ran: list[str]) -> None:
+        self.at("111111111111", "eu-west-1").apply(print)
+        assert self.at("111111111111", "eu-west-1").outputs == {"entry": "producer"}
+        self.at("111111111111", "eu-west-1").destroy(print)
+        self.at("222222222222", "us-east-1").apply(print)
+
+        assert ran == ["apply", "outputs", "destroy", "apply"]
+
+    def test_an_apply_that_fails_has_noted_where_it_began(
+        self, lab_dir: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: Any) -> Outcome:
+            raise LabError("half done")
+
+        monkeypatch.setattr(Terraform, "apply", fails)
+        with pytest.raises(LabError, match="half done"):
+            self.at("111111111111", "eu-west-1").apply(print)
+        with pytest.raises(LabError, match="is deployed in account 111111111111"):
+            self.at("222222222222", "eu-west-1").destroy(print)
+
+    def test_the_local_target_has_no_account(self, lab_dir: Path, ran: list[str]) -> None:
+        self.at("000000000000", "us-east-1", "local").apply(print)
+        self.at("000000000000", "eu-west-1", "local").destroy(print)
+
+        assert ran == ["apply", "destroy"]
+
+
 class TestNames:
     def test_the_patterns_own_copy(self) -> None:
         copy = Deployment.of("fanout", LOCAL)

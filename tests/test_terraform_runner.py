@@ -630,3 +630,18 @@ output "order" {
         runner.apply({}, ignore)
         assert runner.outputs() == {"order": "o-1"}
         assert "missing.tfrc" not in runner.log.read_text()
+
+
+def test_settings_of_yours_do_not_lead_a_target_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, fake_terraform: FakeTerraform, lab_dir: Path
+) -> None:
+    """One service's endpoint outranks that of all, which is the target's."""
+    fake_terraform("")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://localhost:1")
+    monkeypatch.setenv("AWS_PROFILE", "shop")
+
+    emulator = Terraform(paths.PATTERNS / "fanout", "local", {"AWS_ACCESS_KEY_ID": "test", "AWS_ENDPOINT_URL": "url"})
+    aws = Terraform(paths.PATTERNS / "fanout", "aws", {"AWS_REGION": "eu-west-1"})
+
+    assert not {"AWS_ENDPOINT_URL_SQS", "AWS_PROFILE"} & set(emulator.environment)
+    assert aws.environment["AWS_PROFILE"] == "shop"

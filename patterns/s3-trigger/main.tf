@@ -8,7 +8,12 @@ module "account" {
 locals {
   prefix         = "incoming/" # all that the notification, the uploader and ingest are concerned with
   replay_seconds = 60          # how long one replay may take
+
+  # A bucket's name is unique among all accounts, and all regions.
+  bucket_suffix = "${module.account.account_id}-${data.aws_region.current.id}"
 }
+
+data "aws_region" "current" {}
 
 # What the functions share
 
@@ -28,7 +33,7 @@ module "shared" {
 module "uploads" {
   source = "../../modules/bucket"
 
-  name            = "${var.name}-uploads-${module.account.account_id}"
+  name            = "${var.name}-uploads-${local.bucket_suffix}"
   force_destroy   = var.force_destroy
   expiration_days = var.retention_days
   noncurrent_days = var.retention_days
@@ -38,7 +43,7 @@ module "uploads" {
 module "quarantine" {
   source = "../../modules/bucket"
 
-  name            = "${var.name}-quarantine-${module.account.account_id}"
+  name            = "${var.name}-quarantine-${local.bucket_suffix}"
   force_destroy   = var.force_destroy
   expiration_days = var.retention_days
   noncurrent_days = var.retention_days

@@ -1,13 +1,13 @@
 # Deployment
 
 variable "name" {
-  description = "Prefix of everything that the pattern creates. 1 to 39 lowercase letters, digits and hyphens."
+  description = "Prefix of everything that the pattern creates. 1 to 24 lowercase letters, digits and hyphens."
   type        = string
   default     = "s3-trigger"
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,37}[a-z0-9])?$", var.name))
-    error_message = "name is '${var.name}': use 1 to 39 lowercase letters, digits and hyphens, with a letter or digit at both ends (a bucket's name has 63, of which '-quarantine-<account>' takes 24)."
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$", var.name))
+    error_message = "name is '${var.name}': use 1 to 24 lowercase letters, digits and hyphens, with a letter or digit at both ends (a bucket's name has 63, of which '-quarantine-<account>-<region>' takes up to 39)."
   }
 }
 

@@ -43,11 +43,30 @@ run "uploads_trigger_ingest_by_prefix_and_suffix_and_failed_events_are_kept" {
   }
 }
 
+run "a_copy_in_another_region_has_buckets_of_its_own" {
+  command = plan
+
+  override_data {
+    target = data.aws_region.current
+    values = { id = "eu-central-1" }
+  }
+
+  assert {
+    condition     = local.bucket_suffix == "111122223333-eu-central-1"
+    error_message = "Suffix: ${local.bucket_suffix}"
+  }
+}
+
 run "the_longest_name_fits_into_those_of_the_buckets" {
   command = plan
 
+  override_data {
+    target = data.aws_region.current
+    values = { id = "ap-southeast-1" } # no region's name is longer
+  }
+
   variables {
-    name = "a-name-of-thirty-nine-letters-and-more1" # the buckets' module refuses a name of more than 63
+    name = "a-name-of-24-letters-abc" # the buckets' module refuses a name of more than 63
   }
 }
 
@@ -55,7 +74,7 @@ run "refuses_a_name_that_is_too_long_for_its_buckets" {
   command = plan
 
   variables {
-    name = "a-name-of-forty-letters-and-hyphens-abcd"
+    name = "a-name-of-25-letters-abcd"
   }
 
   expect_failures = [var.name]
