@@ -295,7 +295,7 @@ def check_producer(producer: LoadedFunction, sent: Callable[[], list[str]], orde
 
 
 class Failures:
-    """A queue of failures, as handlers.replay uses it, and what became of its messages."""
+    """An on-failure destination, as handlers.replay uses it, and what became of its messages."""
 
     def __init__(self) -> None:
         self.waiting: list[Record] = []
@@ -326,7 +326,7 @@ class Failures:
 
 
 def check_replay(function: LoadedFunction, queue: Failures, record: dict[str, Any]) -> None:
-    """The same for an operator's function that replays a queue of failures, which holds 10,000 messages, ten at a time.
+    """The same for an operator's function that replays an on-failure destination of 10,000 messages, ten at a time.
 
     What is healthy is replayed once; every other is replayed, or put back, logged and named.
     """

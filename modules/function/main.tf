@@ -97,7 +97,7 @@ locals {
         metric    = "DestinationDeliveryFailures"
         statistic = "Sum"
         threshold = 0
-        says      = "What ${local.name} failed on left no record: Lambda could not send it to the on-failure queue. See whether the queue is there, and the role's policy."
+        says      = "What ${local.name} failed on left no record: Lambda could not send it to the on-failure destination. See whether the queue is there, and the role's policy."
       }
     },
   )

@@ -42,7 +42,7 @@ output "mapping_id" {
 # Alarms and metrics
 
 output "alarms" {
-  description = "Names of the alarms: errors (the function failed), throttles (the function was refused); with a stream, iterator_age (it is behind); with a stream or asynchronous, destination (what failed could not be sent to the on-failure queue)."
+  description = "Names of the alarms: errors (the function failed), throttles (the function was refused); with a stream, iterator_age (it is behind); with a stream or asynchronous, destination (what failed could not be sent to the on-failure destination)."
   value       = { for what, alarm in aws_cloudwatch_metric_alarm.this : what => alarm.alarm_name }
 }
 

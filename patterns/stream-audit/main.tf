@@ -1,4 +1,4 @@
-# writer -> orders (table) -> stream -> auditor -> audit trail (table); what the auditor gives up on -> queue -> redriver
+# writer -> orders (table) -> stream -> auditor -> audit trail (table); what the auditor gives up on -> queue -> replayer
 
 # Fails the plan when the credentials' account does not fit the workspace.
 module "account" {
@@ -6,7 +6,7 @@ module "account" {
 }
 
 locals {
-  redrive_timeout = 300 # seconds
+  replay_timeout = 300 # seconds
 }
 
 # What the functions share
@@ -145,18 +145,18 @@ module "discarded" {
   source = "../../modules/dead-letter-queue"
 
   name               = "${var.name}-discarded"
-  visibility_timeout = local.redrive_timeout # a message that cannot be replayed is tried once per re-drive
-  alarm_description  = "Changes are missing from the audit trail: fix what ${var.name}-discarded tells of, and re-drive before they are 24 hours old."
+  visibility_timeout = local.replay_timeout # a message that cannot be replayed is tried once per replay
+  alarm_description  = "Changes are missing from the audit trail: fix what ${var.name}-discarded tells of, and replay before they are 24 hours old."
   alarm_topic_arns   = var.alarm_topic_arns
 }
 
-module "redriver" {
+module "replayer" {
   source = "../../modules/function"
 
   shared  = module.shared.functions
-  service = "redriver"
-  package = "${var.build_dir}/stream-audit/redriver.zip"
-  timeout = local.redrive_timeout
+  service = "replayer"
+  package = "${var.build_dir}/stream-audit/replayer.zip"
+  timeout = local.replay_timeout
   environment = {
     AUDITOR             = module.auditor.name
     DISCARDED_QUEUE_URL = module.discarded.url
@@ -226,7 +226,7 @@ module "dashboard" {
       metrics = [["AWS/Lambda", "IteratorAge", "FunctionName", module.auditor.name]]
     },
     {
-      title   = "discarded batches that wait for a re-drive"
+      title   = "discarded batches that wait for a replay"
       stat    = "Maximum"
       metrics = module.discarded.metrics.depth
     },

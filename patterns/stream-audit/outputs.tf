@@ -8,14 +8,14 @@ output "functions" {
   value = {
     writer   = module.writer.this
     auditor  = module.auditor.this
-    redriver = module.redriver.this
+    replayer = module.replayer.this
     verifier = module.verifier.this
   }
 }
 
 output "operations" {
   description = "Per operator's command: the function that does it."
-  value       = { replay = "redriver", verify = "verifier" }
+  value       = { replay = "replayer", verify = "verifier" }
 }
 
 output "queues" {

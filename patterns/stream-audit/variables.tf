@@ -65,7 +65,7 @@ variable "maximum_retry_attempts" {
 }
 
 variable "maximum_record_age" {
-  description = "Seconds after which a record that was not audited is discarded, 60 to 604,800. Well below the stream's 24 hours, which have to suffice for a re-drive as well. -1 is for ever."
+  description = "Seconds after which a record that was not audited is discarded, 60 to 604,800. Well below the stream's 24 hours, which have to suffice for a replay as well. -1 is for ever."
   type        = number
   default     = 21600
 

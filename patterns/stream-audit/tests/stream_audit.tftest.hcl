@@ -31,7 +31,7 @@ run "a_stream_with_both_images_and_a_trail_that_can_be_restored" {
 
   assert {
     condition     = var.maximum_record_age < 86400
-    error_message = "What is discarded could not be re-driven: the stream keeps it for 24 hours."
+    error_message = "What is discarded could not be replayed: the stream keeps it for 24 hours."
   }
 
   assert {

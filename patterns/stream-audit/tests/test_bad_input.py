@@ -21,7 +21,7 @@ CHANGED = {"change_id": {"S": "c-2"}, "actor": {"S": "alice"}, "correlation_id":
 
 DECLARED = "audited, as declared by its actor"
 UNKNOWN = "audited, as that of an unknown; `make verify` agrees"
-DISCARDED = "the failure queue; a replay names it"
+DISCARDED = "the on-failure destination; a replay names it"
 
 ORDER_CASES = [
     Case("auditor", {"note": '{"BS":["AQ==","AA=="]}'}, ends=DECLARED, what="an order with a binary set"),
@@ -295,11 +295,11 @@ def test_whatever_is_done_to_a_trail_is_named(auditor: LoadedFunction, chain: An
     holds()
 
 
-# --- The redriver and the writer ---
+# --- The replayer and the writer ---
 
 
 class Stream:
-    """DynamoDB Streams as the redriver uses it: it has the records that are asked for."""
+    """DynamoDB Streams as the replayer uses it: it has the records that are asked for."""
 
     class exceptions:
         TrimmedDataAccessException = ResourceNotFoundException = KeyError
@@ -312,7 +312,7 @@ class Stream:
 
 
 def test_whatever_waits_for_a_replay_is_replayed_or_named(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    function = load("redriver", AUDITOR="auditor", DISCARDED_QUEUE_URL="https://sqs.eu-central-1.amazonaws.com/1/q")
+    function = load("replayer", AUDITOR="auditor", DISCARDED_QUEUE_URL="https://sqs.eu-central-1.amazonaws.com/1/q")
     queue = bad_input.Failures()
     monkeypatch.setattr(importlib.import_module("handlers.replay"), "sqs", queue)
     monkeypatch.setattr(function.app, "streams", Stream())

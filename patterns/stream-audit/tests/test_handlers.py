@@ -592,7 +592,7 @@ def test_what_is_changed_and_audited_while_the_trail_is_read_is_no_problem(
     assert len(entries()) == 3
 
 
-# --- The redriver ---
+# --- The replayer ---
 
 
 class Trimmed(Exception):
@@ -601,7 +601,7 @@ class Trimmed(Exception):
 
 @dataclass
 class Stream:
-    """What the redriver asks of DynamoDB Streams. It answers one record at a time, and sometimes none."""
+    """What the replayer asks of DynamoDB Streams. It answers one record at a time, and sometimes none."""
 
     records: list[dict[str, Any]]
 
@@ -622,7 +622,7 @@ class Stream:
 
 @dataclass
 class Functions:
-    """The auditor, as the redriver invokes it."""
+    """The auditor, as the replayer invokes it."""
 
     auditor: Auditor
 
@@ -637,7 +637,7 @@ class Functions:
 
 
 @dataclass
-class Redriver:
+class Replayer:
     function: LoadedFunction
     queue_url: str
 
@@ -672,31 +672,31 @@ def as_read(event: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def redriver(auditor: Auditor, load: Load, monkeypatch: pytest.MonkeyPatch) -> Redriver:
-    """The redriver, of a stream with HISTORY, and an auditor that has seen none of it."""
+def replayer(auditor: Auditor, load: Load, monkeypatch: pytest.MonkeyPatch) -> Replayer:
+    """The replayer, of a stream with HISTORY, and an auditor that has seen none of it."""
     queue_url = create_queue("discarded", VisibilityTimeout="300")
-    function = load("redriver", AUDITOR="auditor", DISCARDED_QUEUE_URL=queue_url)
+    function = load("replayer", AUDITOR="auditor", DISCARDED_QUEUE_URL=queue_url)
     app = function.app
     monkeypatch.setattr(app, "streams", Stream([as_read(event) for event in HISTORY]))
     monkeypatch.setattr(app, "functions", Functions(auditor))
     sqs = importlib.import_module("handlers.replay").sqs
     receive = sqs.receive_message
     monkeypatch.setattr(sqs, "receive_message", lambda **arguments: receive(**arguments | {"WaitTimeSeconds": 0}))
-    return Redriver(function, queue_url)
+    return Replayer(function, queue_url)
 
 
-def test_discarded_records_are_read_from_the_stream_and_audited(redriver: Redriver) -> None:
-    redriver.discard(102, 103)
-    redriver.discard(101, 101)
+def test_discarded_records_are_read_from_the_stream_and_audited(replayer: Replayer) -> None:
+    replayer.discard(102, 103)
+    replayer.discard(101, 101)
 
-    assert redriver.replay() == {"summary": "3 records of 2 discarded batches replayed", "problems": []}
+    assert replayer.replay() == {"summary": "3 records of 2 discarded batches replayed", "problems": []}
 
     assert {entry["event_id"] for entry in entries()} == {"e-101", "e-102", "e-103"}
-    assert redriver.left() == 0
+    assert replayer.left() == 0
 
 
 def test_a_record_that_fails_again_stays_and_keeps_no_other_out(
-    redriver: Redriver, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+    replayer: Replayer, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = auditor.function.app.audit
 
@@ -706,38 +706,38 @@ def test_a_record_that_fails_again_stays_and_keeps_no_other_out(
         return dict(audit(record))
 
     monkeypatch.setattr(auditor.function.app, "audit", poisoned)
-    redriver.discard(101, 103)
+    replayer.discard(101, 103)
 
-    answer = redriver.replay()
+    answer = replayer.replay()
 
     assert answer["summary"] == "0 records of 0 discarded batches replayed"
     (problem,) = answer["problems"]
     assert "stays in the queue: 1 of 3 records failed again: the auditor reports 101" in problem
     assert {entry["event_id"] for entry in entries()} == {"e-102", "e-103"}
-    assert redriver.left() == 1
+    assert replayer.left() == 1
 
 
 @pytest.mark.parametrize("left", [0, 2], ids=["all trimmed", "the first trimmed"])
 def test_records_that_the_stream_no_longer_has_are_named(
-    redriver: Redriver, left: int, monkeypatch: pytest.MonkeyPatch
+    replayer: Replayer, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = [as_read(event) for event in HISTORY][len(HISTORY) - left :]
-    monkeypatch.setattr(redriver.function.app, "streams", Stream(kept))
-    redriver.discard(101, 103)
+    monkeypatch.setattr(replayer.function.app, "streams", Stream(kept))
+    replayer.discard(101, 103)
 
-    (problem,) = redriver.replay()["problems"]
+    (problem,) = replayer.replay()["problems"]
 
     assert "sequence numbers 101 to 103 of shard-1 are" in problem
     assert "24 hours" in problem
-    assert redriver.left() == 1
+    assert replayer.left() == 1
     assert entries() == []
 
 
-def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_replay(redriver: Redriver) -> None:
-    redriver.keep({})
-    redriver.discard(101, 101)
+def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_replay(replayer: Replayer) -> None:
+    replayer.keep({})
+    replayer.discard(101, 101)
 
-    answer = redriver.replay()
+    answer = replayer.replay()
 
     assert answer["summary"] == "1 records of 1 discarded batches replayed"
     assert len(answer["problems"]) == 1
@@ -762,20 +762,20 @@ def test_a_message_that_is_no_discarded_batch_does_not_keep_the_others_from_repl
     ],
 )
 def test_a_message_that_lambda_did_not_send_is_named_and_there_for_the_next_run_at_once(
-    redriver: Redriver, body: Any
+    replayer: Replayer, body: Any
 ) -> None:
-    redriver.keep(body)
+    replayer.keep(body)
 
-    first, second = redriver.replay(), redriver.replay()
+    first, second = replayer.replay(), replayer.replay()
 
     (problem,) = first["problems"]
     assert "stays in the queue: Lambda did not send it" in problem
     assert second == first
 
 
-def test_a_record_reaches_the_auditor_as_lambda_would_send_it(redriver: Redriver) -> None:
+def test_a_record_reaches_the_auditor_as_lambda_would_send_it(replayer: Replayer) -> None:
     by_lambda = stream_record(101, signed("c-1", photo={"B": "AAE="}), None, userIdentity=EXPIRED)
     read = as_read(stream_record(101, signed("c-1", photo={"B": b"\x00\x01"}), None))
     read |= {"userIdentity": {"Type": EXPIRED["type"], "PrincipalId": EXPIRED["principalId"]}}
 
-    assert redriver.function.app.as_event(read) == by_lambda
+    assert replayer.function.app.as_event(read) == by_lambda

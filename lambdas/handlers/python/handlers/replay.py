@@ -1,4 +1,4 @@
-"""An operator's function that replays what waits in a queue of failures brings what to do with a message:
+"""An operator's function that replays what waits in an on-failure destination brings what to do with a message:
 
     def handler(event, context):
         counts, problems = replay(QUEUE_URL, context, resend)

@@ -51,7 +51,7 @@ def append(change: Change) -> dict[str, Any]:
                     return already(change, of_entry["Item"])
                 if of_head["Code"] != "ConditionalCheckFailed":
                     raise
-                continue  # a re-drive has added to the same chain meanwhile
+                continue  # a replay has added to the same chain meanwhile
             return {"outcome": "audited", "entry": entry["seq"], "late": entry["late"]}
     except (BotoCoreError, ClientError) as error:
         refused = PermanentError if codes(error) & {"ValidationException", "ValidationError"} else TransientError

@@ -1,7 +1,7 @@
-"""Redriver: brings discarded records back into the audit trail, as long as the stream still has them.
+"""Replayer: brings discarded records back into the audit trail, as long as the stream still has them.
 
-A message of the failure queue says where in the stream the discarded records are, not what they are (STR-4). They are
-read there and handed to the auditor, which is the only one that writes entries, in events as Lambda makes them. The
+A message of the on-failure destination says where in the stream discarded records are, not what they are (STR-4). They
+are read there and handed to the auditor, which is the only one that writes entries, in events as Lambda makes them. The
 message is deleted once all of its records are audited; otherwise it is there for the next run at once.
 """
 
@@ -34,7 +34,7 @@ streams = boto3.client("dynamodbstreams")
 functions = boto3.client("lambda", config=Config(read_timeout=120, retries={"total_max_attempts": 1}))
 
 
-def redrive(message: "MessageTypeDef") -> int:
+def audit_again(message: "MessageTypeDef") -> int:
     """Has the auditor audit each record of a discarded batch; returns how many. Raises NotReplayed."""
     records = read(discarded_batch(message["Body"]))
     # One by one: a record that still fails must not keep those behind it out of the trail.
@@ -116,6 +116,6 @@ def _as_lambda_does(value: Any) -> Any:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Replays what the failure queue holds; returns `summary` and `problems`."""
-    counts, problems = replay(DISCARDED_QUEUE_URL, context, redrive)
+    """Replays what the on-failure destination holds; returns `summary` and `problems`."""
+    counts, problems = replay(DISCARDED_QUEUE_URL, context, audit_again)
     return {"summary": f"{sum(counts)} records of {len(counts)} discarded batches replayed", "problems": problems}
