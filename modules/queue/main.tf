@@ -58,7 +58,7 @@ resource "aws_sqs_queue" "this" {
 
 resource "aws_cloudwatch_metric_alarm" "age" {
   alarm_name        = "${var.name}-age"
-  alarm_description = "The oldest message in ${var.name} has outlived its retries: the consumer is down or behind."
+  alarm_description = "Messages wait in ${var.name} unread, or more come than are processed. What is read and fails is in ${var.name}-dlq before it is that old."
 
   namespace   = "AWS/SQS"
   metric_name = "ApproximateAgeOfOldestMessage"

@@ -48,9 +48,9 @@ variable "strategy" {
 }
 
 variable "record_expiry" {
-  description = "Seconds for which a paid order is remembered: a duplicate that arrives later is paid again (IDM-1). 15 days outlast a message's time in the queue (4) and a redrive from its dead-letter queue (14 from when it was sent)."
+  description = "Seconds for which a paid order is remembered: a duplicate that arrives later is paid again (IDM-1). 19 days outlast one redrive: 14 days from when it was sent to when it is redriven at the latest, and 4 in the queue again (SQS-9, SQS-14); each further redrive adds up to 14."
   type        = number
-  default     = 1296000
+  default     = 1641600
 
   validation {
     condition     = var.record_expiry >= 1

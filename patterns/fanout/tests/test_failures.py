@@ -19,6 +19,7 @@ RECEIVES = int(VARIABLES["max_receive_count"])
 # shorter than six times that, which creating a queue refuses.
 RETRY_SECONDS = 6
 DEAD_LETTERED = (RECEIVES + 2) * RETRY_SECONDS + SOON  # seconds, at the latest
+AGE_SECONDS = (RECEIVES + 1) * int(VARIABLES["visibility_timeout"])  # the threshold of the age's alarm
 CONSUMERS = ("billing", "shipping", "analytics")
 
 DEAR_AND_PHYSICAL = {"amount": 250.0, "goods": ["physical", "digital"]}  # reaches every consumer
@@ -119,8 +120,8 @@ def test_an_order_reaches_exactly_the_consumers_whose_filters_match(fanout: Fano
 
 @pytest.mark.experiment("SNS-4", failure="One consumer fails on everything")
 def test_the_other_consumers_are_not_slowed(fanout: Fanout, experiment: Experiment) -> None:
-    """The other consumers process every order meanwhile, their alarms stay OK, and the broken one loses nothing: it
-    processes all of them once it works again."""
+    """The other consumers process every order meanwhile, and their alarms stay OK; the broken one processes all of its
+    own once it works again, while their receives last."""
     # given shipping raises an exception, whatever it gets
     fanout.waits_until_quiet(*CONSUMERS)
     with fanout.visibility_timeout(15, "shipping"), fanout.inject("shipping", "exception"):
@@ -270,8 +271,8 @@ def test_orders_for_a_queue_that_refuses_go_to_the_subscriptions_dead_letter_que
 
 @pytest.mark.experiment("SQS-7", failure="A consumer is throttled")
 def test_throttling_uses_up_receives(fanout: Fanout, experiment: Experiment) -> None:
-    """Messages wait, but each refused invocation uses up a receive: with a low `maxReceiveCount`, healthy messages
-    end up in the DLQ without a single attempt to process them."""
+    """Messages wait, but each visibility timeout of refusals uses up a receive: with a low `maxReceiveCount`, healthy
+    messages end up in the DLQ without a single attempt to process them."""
     # given shipping has no concurrency to run in
     for alarm in ("throttles", "dlq_depth"):
         fanout.waits_for_alarm("shipping", alarm, "OK", within=ALARM_CLEARS)
@@ -289,6 +290,49 @@ def test_throttling_uses_up_receives(fanout: Fanout, experiment: Experiment) -> 
     assert not fanout.processed("shipping")
     assert not fanout.failed("shipping")
     experiment.observe(f"3 healthy orders in the DLQ after {seconds:.0f} s and {RECEIVES} receives, 0 invocations")
+
+
+@pytest.mark.experiment("SQS-17", "SQS-7", failure="Nobody reads; everything fails; everything is refused")
+def test_each_way_to_be_down_has_its_alarms(fanout: Fanout, experiment: Experiment) -> None:
+    """A queue that nobody reads sets off its `-age` alarm and no other; a consumer that fails on everything sets off
+    `-dlq-depth`, a throttled one `-throttles` and `-dlq-depth`. Of these two `-age` stays quiet: their messages are
+    dead-lettered before they are old enough."""
+    # given billing is paused, shipping fails on every order, and analytics has no concurrency
+    fanout.waits_until_quiet(*CONSUMERS)
+    throttled = faults.throttled(fanout.deployment, fanout.consumers["analytics"]["function"])
+    with (
+        fanout.paused("billing"),
+        fanout.inject("shipping", "exception", when=fanout.one_of(fanout.ids(1, 2))),
+        throttled,
+    ):
+        # when orders for all of them are published
+        orders = fanout.publish_many(2)
+        published = experiment.elapsed
+
+        # then each has its own alarms
+        fanout.waits_for_alarm("analytics", "throttles", "ALARM")
+        for consumer in ("shipping", "analytics"):
+            fanout.waits_for_dead_letters(consumer, len(orders))
+            fanout.waits_for_alarm(consumer, "dlq_depth", "ALARM")
+        fanout.waits_for_alarm("billing", "age", "ALARM", within=AGE_SECONDS + SOON)
+        seconds = experiment.elapsed - published
+
+        # and no other: only analytics's throttles may be over by now
+        billing, shipping, analytics = (fanout.consumers[consumer]["alarms"] for consumer in CONSUMERS)
+        assert fanout.firing("billing") == [billing["age"]]
+        assert fanout.firing("shipping") == [shipping["dlq_depth"]]
+        assert (
+            {analytics["dlq_depth"]}
+            <= set(fanout.firing("analytics"))
+            <= {
+                analytics["dlq_depth"],
+                analytics["throttles"],
+            }
+        )
+    fanout.waits_until_processed("billing", orders)
+    experiment.observe(
+        f"unread: age after {seconds:.0f} s, nothing else; failing: dlq-depth; throttled: throttles and dlq-depth"
+    )
 
 
 @pytest.mark.experiment("SQS-14", failure="Dead letters wait after the cause is fixed")

@@ -13,7 +13,7 @@ run "by_default_a_payment_is_remembered_for_longer_than_its_message_can_come_bac
   }
 
   assert {
-    condition     = var.record_expiry > 1209600
+    condition     = var.record_expiry > (14 + 4) * 86400
     error_message = "A message redriven from the dead-letter queue after 14 days would be paid again (IDM-1)."
   }
 

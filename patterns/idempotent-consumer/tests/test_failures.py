@@ -102,6 +102,19 @@ class Payments(Workload):
         when = f"order_id == '{self.id(number)}'"
         return self.inject("payments", mode, when, receive_count=1, **rule)
 
+    def redrives_a_paid_order(self) -> None:
+        """An order that is paid and dead-lettered all the same: each delivery dies before Lambda hears that it is done.
+
+        Then the cause is gone, and the dead-letter queue is redriven.
+        """
+        with self.inject("payments", "crash", f"order_id == '{self.id(1)}'", at="end"):
+            self.send(self.order(1))
+            self.waits_for_dead_letters(1)
+        assert self.paid() == {self.id(1): 1}
+        delivered = len({line["message_id"] for line in self.processed()})
+        assert faults.redrive(self.experiment.deployment, self.contract.queues["payments"].dlq_arn) == 1
+        self.waits_until_processed(delivered + 1)
+
     def configured(self, **variables: str) -> AbstractContextManager[None]:
         """The consumer with other environment variables: what Terraform's variables of the same purpose set."""
         changed = ", ".join(f"{name}={value}" for name, value in variables.items())
@@ -211,6 +224,34 @@ def test_with_business_keys_a_producers_retry_is_paid_once(payments: Payments, e
     assert payments.paid() == {payments.id(1): 1}
     assert payments.replayed() == {payments.id(1): 1}
     experiment.observe("1 order in 2 messages, 1 payment")
+
+
+@pytest.mark.experiment("SQS-14", "IDM-6", failure="A paid order is redriven from the DLQ; key: message id")
+def test_with_message_ids_a_redrive_pays_again(payments: Payments, experiment: Experiment) -> None:
+    """The redriven message is a new message, so it has another key: the order is paid a second time, and no error
+    tells."""
+    # given the key is the message id, when an order is paid, dead-lettered and redriven
+    with payments.configured(STRATEGY="message-id"):
+        payments.redrives_a_paid_order()
+
+    # then it is paid again, under another message id
+    assert payments.paid() == {payments.id(1): 2}
+    last = payments.processed()[-1]
+    assert not last["replayed"]
+    assert last["receive_count"] == 1
+    experiment.observe("1 order in 1 message, paid before its dead letter was redriven and again after: 2 payments")
+
+
+@pytest.mark.experiment("SQS-14", "IDM-6", failure="A paid order is redriven from the DLQ; key: order")
+def test_with_business_keys_a_redrive_finds_the_receipt(payments: Payments, experiment: Experiment) -> None:
+    """The redriven message names the same order: it gets the receipt, and nothing is paid."""
+    # given the key is the order, when one is paid, dead-lettered and redriven
+    payments.redrives_a_paid_order()
+
+    # then the new message gets the receipt
+    assert payments.paid() == {payments.id(1): 1}
+    assert payments.processed()[-1]["replayed"]
+    experiment.observe("1 order, redriven after it was paid: 1 payment, and the receipt")
 
 
 @pytest.mark.experiment("IDM-2", failure="Two deliveries at once")

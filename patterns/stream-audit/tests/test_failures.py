@@ -117,7 +117,7 @@ class Audit(Workload):
 
 @pytest.fixture
 def audit(experiment: Experiment) -> Iterator[Audit]:
-    """The pattern, whose failure queue is empty afterwards."""
+    """The pattern, whose on-failure destination is empty afterwards."""
     pattern = Audit(experiment)
     yield pattern
     experiment.drain(pattern.discarded_queue)
@@ -211,10 +211,10 @@ def test_by_default_a_poison_record_blocks_its_shard(audit: Audit, experiment: E
     experiment.observe(f"2 healthy changes waited behind {attempts} attempts; alarm after {seconds:.0f} s; 0 discarded")
 
 
-@pytest.mark.experiment("STR-2", "STR-4", "STR-9", failure="The same with bisect, retry limit and failure queue")
+@pytest.mark.experiment("STR-2", "STR-4", "STR-9", failure="The same with bisect, a retry limit and a destination")
 def test_the_poison_record_alone_is_discarded_and_recovered(audit: Audit, experiment: Experiment) -> None:
-    """Splitting isolates it, everything else is audited, and the failure queue gets its metadata, not its data. `make
-    verify` names the gap; after the fix `make replay` closes it, with an entry that is marked as late."""
+    """Splitting isolates it, everything else is audited, and the on-failure destination gets its metadata, not its
+    data. `make verify` names the gap; after the fix `make replay` closes it, with an entry that is marked as late."""
     # given ten orders in a batch, and the auditor cannot process the creation of one, which is changed later
     with (
         audit.mapping_changed(MaximumRetryAttempts=RETRIES),
@@ -225,11 +225,13 @@ def test_the_poison_record_alone_is_discarded_and_recovered(audit: Audit, experi
         # when its retries are used up
         audit.waits_for_messages("discarded batch", audit.discarded_queue, 1, DISCARDED)
         audit.waits_until_audited(10)
+        audit.waits_for_state(audit.out["alarms"]["discarded"], "ALARM")
+        assert not audit.in_alarm([audit.out["alarms"]["destination"]])
     assert audit.audited() == {str(number): 1 for number in range(1, 11)}
     alone = audit.failed()
     assert {line["order_id"] for line in alone} == {audit.id(4)}
 
-    # then the failure queue has the record's place in the stream, and nothing of what it says
+    # then the on-failure destination has the record's place in the stream, and nothing of what it says
     got = experiment.client("sqs").receive_message(QueueUrl=audit.discarded_queue, VisibilityTimeout=0)
     text = got["Messages"][0]["Body"]
     body = json.loads(text)
@@ -249,6 +251,31 @@ def test_the_poison_record_alone_is_discarded_and_recovered(audit: Audit, experi
     assert audit.problems() == []
     assert audit.discarded() == 0
     experiment.observe(f"10 of 11 audited, 1 discarded after {len(alone)} attempts; gap named, replayed as late entry")
+
+
+@pytest.mark.experiment("STR-10", failure="The queue of discarded batches is gone when one is discarded")
+def test_a_discarded_change_without_its_queue_leaves_an_alarm(audit: Audit, experiment: Experiment) -> None:
+    """The other changes are audited, no message says what was discarded, and the `auditor-destination` alarm fires; the
+    one for discarded batches stays quiet. `make verify` names the gap."""
+    # given no alarm, and no queue to discard to
+    destination, discarded = (audit.out["alarms"][name] for name in ("destination", "discarded"))
+    experiment.wait_until("no alarm fires", lambda: not audit.in_alarm([destination, discarded]), ALARM_CLEARS)
+    with (
+        faults.queue_deleted(audit.deployment, audit.discarded_queue),
+        audit.mapping_changed(MaximumRetryAttempts=RETRIES),
+        audit.fault("exception", error=PERMANENT, when=audit.about(1, "INSERT")),
+    ):
+        # when a change is discarded
+        audit.change_as_one_batch(audit.put(1), audit.put(2), audit.update(1, "paid"))
+        audit.waits_until_audited(2, DISCARDED)
+
+        # then the others are audited, and only the alarm for the destination fires
+        audit.waits_for_state(destination, "ALARM")
+        assert not audit.in_alarm([discarded])
+    assert audit.audited() == {"1": 1, "2": 1}
+    assert audit.discarded() == 0
+    assert audit.problems() == ["1: a change before entry 1 was not audited"]
+    experiment.observe("2 of 3 audited, 1 discarded without a message; alarm auditor-destination, and the gap named")
 
 
 @pytest.mark.experiment("STR-3", failure="A partial batch response")
