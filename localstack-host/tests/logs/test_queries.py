@@ -4,7 +4,9 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
 
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +147,29 @@ def test_unknown_log_groups_and_queries(localstack: Instance) -> None:
         answer(localstack, "/none", "limit 1")
     with pytest.raises(logs.exceptions.ResourceNotFoundException):
         logs.get_query_results(queryId="none")
+
+
+ON_CALL = Path(__file__).parents[3] / "docs/on-call.md"
+
+
+def test_the_queries_of_the_page_on_call_work_as_they_stand(localstack: Instance) -> None:
+    """Whoever is on call pastes them: they are queries, and find what the patterns' functions log."""
+    name, logs = unique("/on-call"), localstack.client("logs")
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="stream")
+    lines: list[dict[str, Any]] = [
+        {"message": "processed", "service": "billing", "order_id": "o-1", "correlation_id": "…"},
+        {"message": "failed", "service": "billing", "order_id": "o-1", "correlation_id": "…"}
+        | {"error_class": "permanent", "error": "no amount"},
+        {"message": "failed", "service": "shipping", "order_id": "o-2", "correlation_id": "c-2"}
+        | {"error_class": "transient", "error": "throttled"},
+    ]
+    events = [{"timestamp": NOW * 1000 + at, "message": json.dumps(line)} for at, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=name, logStreamName="stream", logEvents=events)
+
+    journey, classes = re.findall(r"```\n((?:fields|filter) .*?)```", ON_CALL.read_text(), re.DOTALL)
+
+    found = [(row["service"], row["message"]) for row in rows(localstack, name, journey)]
+    assert found == [("billing", "processed"), ("billing", "failed")]
+    counted = {(row["service"], row["error_class"]): row["failures"] for row in rows(localstack, name, classes)}
+    assert counted == {("billing", "permanent"): "1", ("shipping", "transient"): "1"}
