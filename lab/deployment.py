@@ -131,7 +131,7 @@ class Deployment:
             known = ", ".join(self.contract.functions)
             raise LabError(f"The pattern {self.pattern} has no function {function!r}. There are: {known}.")
         name, content = self.contract.functions[function].name, json.dumps({} if payload is None else payload)
-        return answer(function, self.target.client("lambda").invoke(FunctionName=name, Payload=content))
+        return answer(function, self.target.invoker().invoke(FunctionName=name, Payload=content))
 
     def depth(self, queue_url: str) -> Depth:
         """How many messages a queue holds."""

@@ -1,6 +1,7 @@
 """Where a pattern is deployed: an endpoint, credentials, a region, and what it is known not to show."""
 
 import os
+import socket
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from localstack_client.config import get_service_endpoint
 from lab import localstack, paths
 from lab.console import LabError
 
+LONGEST_FUNCTION_SECONDS = 900  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+PROBE_SECONDS = 60  # of silence on a connection, after which a probe keeps it alive
+# Linux's name of the option, and macOS's
+KEEPALIVE_AFTER = next(getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE") if hasattr(socket, name))
 ANSWER_SECONDS = 4  # a target answers within so many, or the command ends
 _PLACEHOLDER = "test"  # LocalStack takes any credentials; these are no secret
 
@@ -43,11 +48,28 @@ class Target:
             return boto3.Session(self.access_key, self.access_key, region_name=self.region, botocore_session=plain)
         return boto3.Session(region_name=self.region)
 
-    def client(self, service: str) -> Any:
-        """A boto3 client for this target. It gives up on a local one that hangs (60 s each try) sooner than on AWS."""
+    def client(self, service: str, **settings: Any) -> Any:
+        """A boto3 client for this target, with more settings of botocore's Config.
+
+        It gives up on a local target that hangs (60 s each try) sooner than on AWS.
+        """
         attempts = 2 if self.name == "local" else 6
-        settings = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=50)
-        return self._session.client(service, endpoint_url=self.endpoint, config=settings)
+        usual = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=50)
+        return self._session.client(service, endpoint_url=self.endpoint, config=usual.merge(Config(**settings)))
+
+    def invoker(self) -> Any:
+        """A client that invokes functions: it waits for as long as one may run, and asks once.
+
+        A client that gives up sooner asks again while the function still runs, so that several run at once:
+        https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+        """
+        once = {"total_max_attempts": 1}
+        client = self.client("lambda", read_timeout=LONGEST_FUNCTION_SECONDS + 30, tcp_keepalive=True, retries=once)
+        if endpoint := getattr(client, "_endpoint", None):
+            # botocore switches probes on, and Linux sends the first after two hours; routers forget a connection that
+            # says nothing for minutes: https://repost.aws/knowledge-center/lambda-vpc-timeout
+            endpoint.http_session._socket_options.append((socket.IPPROTO_TCP, KEEPALIVE_AFTER, PROBE_SECONDS))
+        return client
 
     def environment(self) -> dict[str, str]:
         """The environment variables that point Terraform, the AWS CLI and boto3 at this target."""

@@ -637,7 +637,7 @@ class TestDeployed:
                 run("send", EVENT=name)
 
     def test_an_event_of_which_nothing_is_published(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions({"published": []}))
+        monkeypatch.setattr(Target, "client", lambda *_, **__: FakeFunctions({"published": []}))
 
         with pytest.raises(LabError, match=r"^Nothing was sent: producer has published nothing of EVENT=poison\.$"):
             run("send", EVENT="poison")
@@ -745,7 +745,7 @@ class TestDeployed:
     def test_a_function_that_fails_when_something_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
         answer = {"errorMessage": "no topic", "requestId": "r-1", "stackTrace": ["  File app.py, line 1"]}
         failing = FakeFunctions(answer, FunctionError="Unhandled")
-        monkeypatch.setattr(Target, "client", lambda self, service: failing)
+        monkeypatch.setattr(Target, "client", lambda *_, **__: failing)
 
         with pytest.raises(LabError) as failed:
             run("send")
@@ -761,14 +761,14 @@ class TestDeployed:
 
     def test_an_operation_says_what_it_did(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"operations": {"replay": "billing"}})
-        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions({"summary": "3 orders replayed"}))
+        monkeypatch.setattr(Target, "client", lambda *_, **__: FakeFunctions({"summary": "3 orders replayed"}))
 
         assert "replay: 3 orders replayed" in run("replay")
 
     def test_an_operation_that_finds_something_wrong_fails_and_lists_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Deployment, "outputs", OUTPUTS | {"operations": {"verify": "billing"}})
         found = {"summary": "2 chains", "problems": ["o-1, entry 3: another hash", "o-2, entry 1: missing"]}
-        monkeypatch.setattr(Target, "client", lambda self, service: FakeFunctions(found))
+        monkeypatch.setattr(Target, "client", lambda *_, **__: FakeFunctions(found))
 
         with pytest.raises(LabError, match=r"^2 problem\(s\):\n  o-1, entry 3: another hash\n  o-2, entry 1: missing$"):
             run("verify")

@@ -2,15 +2,18 @@
 
 import io
 import json
+import socket
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
 import pytest
 from moto import mock_aws
 
-from lab import deployment, packages, paths
+from lab import deployment, packages, paths, targets
 from lab.console import LabError
 from lab.deployment import Deployment, Depth, FunctionFailed, deployed, in_workspace, kept, leftovers, patterns
 from lab.targets import Target
@@ -276,7 +279,7 @@ class TestInvoke:
 
     def answering(self, monkeypatch: pytest.MonkeyPatch, answer: Any, **more: str) -> FakeLambda:
         client = FakeLambda(answer, **more)
-        monkeypatch.setattr(Target, "client", lambda self, service: client)
+        monkeypatch.setattr(Target, "client", lambda *_, **__: client)
         return client
 
     @pytest.mark.parametrize(("payload", "sent"), [(None, {}), ({"orders": []}, {"orders": []}), ([], []), (0, 0)])
@@ -287,6 +290,30 @@ class TestInvoke:
 
         assert Deployment.of("fanout", LOCAL).invoke("producer", payload) == {"published": [1]}
         assert client.invoked == [("fanout-producer", sent)]
+
+    def test_a_long_one_is_waited_for_and_asked_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The verifier may run 900 s; a client that gave up after 60 s would start another beside it."""
+        asked: list[Any] = []
+
+        def fails(self: Any, request: Any) -> None:
+            asked.append(request)
+            raise botocore.exceptions.ReadTimeoutError(endpoint_url=request.url)
+
+        monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", fails)
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
+        with pytest.raises(botocore.exceptions.ReadTimeoutError):
+            Deployment.of("fanout", Target("aws", "AWS", None, "eu-west-1", "test")).invoke("producer")
+
+        assert len(asked) == 1
+
+    def test_a_connection_that_says_nothing_for_long_is_kept_alive(self) -> None:
+        client = Target("aws", "AWS", None, "eu-west-1", "test").invoker()
+        pool = client._endpoint.http_session._manager.connection_from_url("https://lambda.eu-west-1.amazonaws.com")
+        options = {(level, name): value for level, name, value in pool.conn_kw["socket_options"]}
+
+        assert client.meta.config.read_timeout > 900
+        assert options[socket.SOL_SOCKET, socket.SO_KEEPALIVE] == 1
+        assert options[socket.IPPROTO_TCP, targets.KEEPALIVE_AFTER] == 60
 
     @pytest.mark.parametrize("kind", ["Unhandled", "Handled"])
     def test_a_function_that_fails(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:

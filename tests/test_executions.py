@@ -141,7 +141,7 @@ class TestFollowing:
         }
         client = Client()
         monkeypatch.setattr(Deployment, "outputs", outputs)
-        monkeypatch.setattr(Target, "client", lambda self, service: client)
+        monkeypatch.setattr(Target, "client", lambda *_, **__: client)
         monkeypatch.setattr(follow, "QUIET", 0.1)
 
     def shown(self, *correlation_ids: str) -> list[str]:
