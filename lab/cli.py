@@ -386,6 +386,7 @@ def test(
     os.environ["KEEP"] = "1" if keep else ""  # pytest's fixtures read it
     was_running = target != "local" or localstack.default().running() is not None
     chosen = ready(target, yes)
+    chosen.refuse_small_account()
     undone = "What is left of it shows in `make status`; `make destroy PATTERN=<name> COPY=<name>` removes it."
     try:
         with said_when_interrupted(undone):

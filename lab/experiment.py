@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
 from lab import evidence, paths
 from lab.deployment import Deployment
 from lab.evidence import Event, Evidence
 from lab.journeys import log_line
+from lab.targets import is_throttled
 
 # Upper bounds in seconds, for a machine that does much else at the same time.
 SOON = 40.0  # a delivery, with cold starts; an alarm that fires
@@ -82,7 +83,7 @@ class Experiment:
         was injected. `messages` restricts them to lines with one of these messages.
         """
         found = []
-        pages = self.client("logs").get_paginator("filter_log_events")
+        pages = self.target.logs.get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=self._followed[name], startTime=int(self._began * 1000)):
             for event in page["events"]:
                 line = log_line(event["message"])
@@ -99,7 +100,9 @@ class Experiment:
         """
         seconds = within * self.target.patience
         wait = Retrying(
-            stop=stop_after_delay(seconds), wait=wait_fixed(0.25), retry=retry_if_result(lambda seen: not seen)
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(self.target.between_looks(0.25)),
+            retry=retry_if_result(lambda seen: not seen) | retry_if_exception(is_throttled),
         )
         try:
             value = wait(condition)

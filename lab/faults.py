@@ -16,10 +16,18 @@ from typing import Any
 import botocore.session
 from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
-from fault_injection.rules import FAULT_RULES_TTL_SECONDS, InvalidRule, Rule, dump, parse
+from fault_injection.rules import (
+    FAULT_RULES_TTL_SECONDS,
+    FAULT_RULES_TTL_SECONDS_ON_AWS,
+    InvalidRule,
+    Rule,
+    dump,
+    parse,
+)
 from lab import journeys
 from lab.console import LabError
 from lab.deployment import Deployment
+from lab.targets import is_throttled
 
 SETTLE_SECONDS = 60
 LOGGED_SECONDS = 40.0  # until what a function has logged can be read, on a machine that does much else
@@ -71,12 +79,17 @@ class Injected(AbstractContextManager[None]):
             return [rule for rule in certain if not acted[rule["id"]]]
 
         seconds = LOGGED_SECONDS * self.deployment.target.patience
-        wait = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+        wait = Retrying(
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(self.deployment.target.between_looks(0.5)),
+            retry=retry_if_result(bool) | retry_if_exception(is_throttled),
+        )
         try:
             if certain:
                 wait(idle)
         except RetryError as error:
-            listed = "\n".join(f"  {json.dumps(rule)}" for rule in error.last_attempt.result())
+            missing = certain if error.last_attempt.failed else error.last_attempt.result()
+            listed = "\n".join(f"  {json.dumps(rule)}" for rule in missing)
             raise LabError(
                 "A fault that never acted proves nothing. The block with these rules in force is over, and "
                 f'{seconds:.0f} s later no function of {self.deployment.name} has logged "fault injected" '
@@ -106,7 +119,7 @@ def _store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
     value = dump(parse(json.dumps({"rules": wanted})))
     deployment.target.client("ssm").put_parameter(Name=_parameter(deployment), Value=value, Overwrite=True)
     # A function re-reads the rules when its copy is this old; nothing outside it can see when it did.
-    time.sleep(FAULT_RULES_TTL_SECONDS)
+    time.sleep(FAULT_RULES_TTL_SECONDS_ON_AWS if deployment.target.name == "aws" else FAULT_RULES_TTL_SECONDS)
 
 
 def _check(deployment: Deployment, rule: Rule, where: str) -> None:

@@ -12,6 +12,7 @@ from lab.deployment import Deployment
 # in seconds, on the local target
 QUIET = 2.0  # nothing more for so long: that was all
 BEGUN = 20.0  # what was sent has reached a function, or an execution, by then, also on a busy machine
+LATE_SECONDS = 60.0  # a line may be readable later than one that was logged after it (belief)
 SHOWN = 30  # lines; what comes after them is only counted
 
 
@@ -34,12 +35,14 @@ def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> s
     It waits longer for the first line of another function than the one that sends: until then nothing has begun.
     """
     seen: set[str] = set()
+    last = since + LATE_SECONDS  # when what was read last was logged, by the target's clock
     counts: Counter[str] = Counter()
     entry, begun, latest = deployment.contract.entry, False, time.monotonic()
     others = ", ".join(name for name in deployment.contract.functions if name != entry)
     with console.status(escape(f"waiting for {others}")) as status:
         while time.monotonic() - latest < (QUIET if begun else BEGUN) * deployment.target.patience:
-            for hop in journeys.logged(deployment, since):
+            for hop in journeys.logged(deployment, last - LATE_SECONDS):
+                last = max(last, hop.at)
                 if hop.event_id in seen or not _is_among(hop.line.get("correlation_id"), correlation_ids):
                     continue
                 seen.add(hop.event_id)
@@ -54,7 +57,7 @@ def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> s
                 if len(seen) <= SHOWN:
                     error = f": {hop.line['error']}" if "error" in hop.line else ""
                     console.print(f"  {hop.where} {outcome} {journeys.subject(hop.line)}{error}", markup=False)
-            time.sleep(0.2)
+            time.sleep(deployment.target.between_looks(0.2))
     if not begun:
         return f"nothing yet from {others}: `make trace PATTERN={deployment.pattern} ID=<id>` shows it when there is"
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
@@ -95,7 +98,7 @@ def _executions(deployment: Deployment, correlation_ids: set[str], since: float)
                     elif visits:
                         running.append(f"{execution.order_id} {visits[-1].state}")
             status.update(escape(", ".join(running[:5])) or "waiting for executions")
-            time.sleep(0.5)
+            time.sleep(deployment.target.between_looks(0.5))
     return ", ".join(f"{count} {status}" for status, count in sorted(Counter(ended.values()).items()))
 
 

@@ -14,10 +14,12 @@ import botocore.session
 from botocore.config import Config
 from localstack_client.config import get_service_endpoint
 
+from fault_injection.rules import THROTTLED
 from lab import localstack, paths
 from lab.console import LabError
 
 LONGEST_FUNCTION_SECONDS = 900  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+CONCURRENCY_NEEDED = 100  # executions at once
 PROBE_SECONDS = 60  # of silence on a connection, after which a probe keeps it alive
 # Linux's name of the option, and macOS's
 KEEPALIVE_AFTER = next(getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE") if hasattr(socket, name))
@@ -71,6 +73,36 @@ class Target:
             endpoint.http_session._socket_options.append((socket.IPPROTO_TCP, KEEPALIVE_AFTER, PROBE_SECONDS))
         return client
 
+    @cached_property
+    def logs(self) -> Any:
+        """The one client that reads logs."""
+        return self.client("logs")
+
+    def between_looks(self, seconds: float) -> float:
+        """How long to wait before one looks again: so many seconds, but on AWS at least 2.5.
+
+        There FilterLogEvents may be called 5 times a second in a whole account:
+        https://repost.aws/knowledge-center/cloudwatch-logs-throttling
+        """
+        return max(seconds, 2.5) if self.name == "aws" else seconds
+
+    def refuse_small_account(self) -> None:
+        """Raises LabError when the account's concurrency is too small for experiments. Only AWS has a limit.
+
+        New accounts have a reduced one (10 has been seen), and 100 must stay unreserved:
+        https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+        """
+        if self.name != "aws":
+            return
+        limit = self.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+        if limit < CONCURRENCY_NEEDED:
+            raise LabError(
+                f"In {self.region} this account may run {limit} executions of functions at once. That throttles the "
+                f"patterns' pollers, and Lambda refuses to reserve any of it: experiments need {CONCURRENCY_NEEDED}. "
+                'Ask for more in Service Quotas ("Concurrent executions" of AWS Lambda).'
+            )
+
     def environment(self) -> dict[str, str]:
         """The environment variables that point Terraform, the AWS CLI and boto3 at this target."""
         variables = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
@@ -94,6 +126,12 @@ class Target:
             raise LabError(f"Nothing answers {where}.") from error
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             raise LabError(f"The target {self.name} does not accept your credentials: {error}") from error
+
+
+def is_throttled(error: BaseException) -> bool:
+    """Whether AWS refused a call because there were too many."""
+    code = error.response["Error"]["Code"] if isinstance(error, botocore.exceptions.ClientError) else None
+    return code in THROTTLED
 
 
 @dataclass(frozen=True)

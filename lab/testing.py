@@ -17,12 +17,15 @@ IN_ORDER = ["--dist", "loadgroup", "--no-loadscope-reorder"]  # each group is on
 
 def run_tests(pattern: str, target: Target) -> int:
     """Runs a pattern's tests in one process, with progress; or, without a pattern, every test, in parallel.
+    On AWS those are the patterns' alone, one after another.
 
     Returns pytest's exit status. Isolated copies that the run made and left, after a crash or Ctrl-C, are destroyed.
     Raises LabError when one of them cannot be.
     """
     if pattern:
         arguments = [f"patterns/{pattern}/tests", "--verbose"]
+    elif target.name == "aws":  # one pattern after another: they share the account's quotas
+        arguments = ["patterns", "--verbose"]
     else:
         lab = localstack.default()
         lab.install()

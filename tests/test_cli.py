@@ -460,6 +460,29 @@ class TestAws:
             == f"✗ endpoint_url = http://localhost:1 {where} points away from AWS. Unset it, or use TARGET=endpoint.\n"
         )
 
+    @pytest.mark.parametrize(("limit", "runs"), [(10, False), (99, False), (100, True), (1000, True)])
+    def test_a_new_accounts_concurrency_is_too_small_for_experiments(
+        self, monkeypatch: pytest.MonkeyPatch, limit: int, runs: bool
+    ) -> None:
+        """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+        aws = Target("aws", "AWS", None, "eu-central-1", "test")
+        settings = {"AccountLimit": {"ConcurrentExecutions": limit}}
+        client = type("Lambda", (), {"get_account_settings": lambda self: settings})()
+        monkeypatch.setattr(Target, "client", lambda *_, **__: client)
+        monkeypatch.setattr(Target, "identity", lambda self: "123456789012")
+        monkeypatch.setitem(targets.TARGETS, "aws", lambda: aws)
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+        ran: list[str] = []
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target: len(ran.append(pattern) or ran) - 1)
+        monkeypatch.setenv("KEEP", "")
+
+        with pytest.raises(LabError if not runs else SystemExit) as ended:
+            cli.test("fanout", "aws", keep=False, yes=True)
+
+        assert ran == (["fanout"] if runs else [])
+        if not runs:
+            assert f"In eu-central-1 this account may run {limit} executions of functions at once." in str(ended.value)
+
     def test_nothing_is_destroyed_without_a_yes(
         self, lab: Shell, sts: "Sts", tmp_path: Path, fake_terraform: Callable[[str], Path]
     ) -> None:

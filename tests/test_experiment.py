@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lab import evidence, paths, pytest_plugin
@@ -79,6 +80,31 @@ def test_waiting_in_vain_fails_with_the_story(experiment: Experiment) -> None:
 def test_an_error_while_waiting_is_no_waiting_in_vain(experiment: Experiment) -> None:
     with pytest.raises(ZeroDivisionError):
         experiment.wait_until("it is done", lambda: 1 / 0, within=30)
+
+
+def test_a_call_that_is_throttled_is_not_yet_an_answer(experiment: Experiment) -> None:
+    refused = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "FilterLogEvents")
+    answers = iter([refused, refused, "done"])
+
+    def ask() -> Any:
+        answer = next(answers)
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+    assert experiment.wait_until("it is done", ask, within=30) == "done"
+
+
+def test_on_aws_it_looks_less_often(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FilterLogEvents has 5 calls a second: https://repost.aws/knowledge-center/cloudwatch-logs-throttling"""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    answers = iter([0, 0, 1])
+    experiment.target = Target("aws", "AWS", None, "us-east-1", "test")
+
+    experiment.wait_until("it is done", lambda: next(answers), within=30)
+
+    assert slept == [2.5, 2.5]
 
 
 def test_a_slower_target_gets_more_time(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

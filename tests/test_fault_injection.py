@@ -188,11 +188,12 @@ class Parameter:
 
 
 def test_rules_are_read_again_only_when_the_copy_is_older_than_a_second() -> None:
+    """Or up to a quarter younger, so that not all environments read at once."""
     parameter = Parameter()
-    read = layer.cached(parameter.fetch, parameter.clock)
+    read = layer.cached(parameter.fetch, 1, parameter.clock)
 
     reads = []
-    for now in (1000.0, 1000.0, 1000.99, 1001.0, 1001.5, 990.0):
+    for now in (1000.0, 1000.0, 1000.74, 1001.0, 1001.5, 990.0):
         parameter.now = now
         read()
         reads.append(parameter.reads)
@@ -212,7 +213,7 @@ def test_a_parameter_that_cannot_be_obeyed_switches_faults_off_and_says_so(
 ) -> None:
     good = Parameter(value=document(rule("exception")))
     current = good
-    read = layer.cached(lambda: current.fetch(), lambda: current.clock())
+    read = layer.cached(lambda: current.fetch(), 1, lambda: current.clock())
     assert [each.mode for each in read()] == ["exception"]
 
     current = broken
@@ -222,6 +223,53 @@ def test_a_parameter_that_cannot_be_obeyed_switches_faults_off_and_says_so(
     (line,) = injected_lines(capsys, "fault rules ignored")
     assert line["level"] == "ERROR"
     assert line["error"].startswith(reported)
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "TooManyRequestsException"])
+def test_a_parameter_that_too_many_read_leaves_the_rules_in_force(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Parameter Store gives 40 reads a second by default: https://docs.aws.amazon.com/general/latest/gr/ssm.html"""
+    parameter = Parameter(value=document(rule("exception")))
+    read = layer.cached(parameter.fetch, 1, parameter.clock)
+    read()
+    parameter.error = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, "GetParameter")
+    parameter.now += 1
+
+    assert [each.mode for each in read()] == ["exception"]
+    assert [each.mode for each in read()] == ["exception"]
+    assert parameter.reads == 2  # and it is not asked again at once
+    (line,) = injected_lines(capsys, "fault rules kept")
+    assert line["level"] == "WARNING"
+
+
+def test_environments_that_started_together_do_not_read_together() -> None:
+    again = set()
+    for _ in range(20):
+        parameter = Parameter()
+        read = layer.cached(parameter.fetch, 5, parameter.clock)
+        while parameter.reads < 2:
+            read()
+            parameter.now += 0.05
+        again.add(parameter.now)
+
+    assert len(again) > 1
+    assert all(1003.7 < now < 1005.2 for now in again)
+
+
+@pytest.mark.parametrize(("endpoint", "seconds"), [({}, 5), ({"AWS_ENDPOINT_URL": "http://localhost:4566"}, 1)])
+def test_on_aws_the_rules_are_read_less_often(
+    endpoint: dict[str, str], seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(layer, "import_handler", lambda path: Work())
+    monkeypatch.setattr(layer, "ssm_fetcher", lambda parameter: parameter)
+    monkeypatch.setattr(layer, "cached", lambda fetch, ttl: given.append(ttl))
+    names = {f"FAULT_INJECTION_{name}": "x" for name in ("HANDLER", "PARAMETER", "FUNCTION")}
+
+    layer.load(names | endpoint)
+
+    assert given == [seconds]
 
 
 # --- What each mode does ---
@@ -912,7 +960,7 @@ def test_a_fault_in_the_parameters_service_does_not_stop_the_layer_from_reading_
     rules = document(rule("dependency", service="ssm", error="access_denied"))
     app = textwrap.dedent(APP) + textwrap.dedent("""
         import fault_injection.layer
-        fault_injection.layer.FAULT_RULES_TTL_SECONDS = 0
+        fault_injection.layer.FAULT_RULES_TTL_SECONDS = fault_injection.layer.FAULT_RULES_TTL_SECONDS_ON_AWS = 0
         real = handler
 
         def handler(event, context):
@@ -954,7 +1002,7 @@ def test_the_rules_can_be_imported_without_a_function_around_them() -> None:
 
 def test_with_a_fresh_copy_and_no_rule_the_layer_costs_far_less_than_three_milliseconds() -> None:
     invocations = 1000
-    handler = layer.wrap(Work(), "billing", layer.cached(lambda: '{"rules": []}'))
+    handler = layer.wrap(Work(), "billing", layer.cached(lambda: '{"rules": []}', 1))
     event, context = sqs_event(*ORDERS), Context()
 
     milliseconds = []

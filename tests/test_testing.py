@@ -130,3 +130,20 @@ class TestWhatARunLeaves:
             testing.run_tests("fanout", targets.local())
 
         assert tried == ["fanout", "s3-trigger"]
+
+
+@pytest.mark.parametrize(("name", "parallel"), [("aws", False), ("local", True)])
+def test_on_aws_one_pattern_comes_after_another(
+    name: str, parallel: bool, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share the account's quotas."""
+    run: list[list[str]] = []
+    monkeypatch.setattr(testing, "_pytest", lambda arguments, **_: len(run.append(arguments) or run))
+    monkeypatch.setattr("lab.localstack.LocalStack.install", lambda self: None)
+    for variable in ("LOCALSTACK_HOST_PYTHON", "LOCALSTACK_HOST_FUNCTION_PYTHON"):
+        monkeypatch.setenv(variable, "")
+
+    testing.run_tests("", targets.Target(name, name, None, "eu-west-1", "test"))
+
+    assert ("-n" in run[0]) == parallel
+    assert "patterns" in run[0]

@@ -23,9 +23,17 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from fault_injection import dependency
-from fault_injection.rules import FAULT_RULES_TTL_SECONDS, Rule, matches, parse
+from fault_injection.rules import (
+    FAULT_RULES_TTL_SECONDS,
+    FAULT_RULES_TTL_SECONDS_ON_AWS,
+    THROTTLED,
+    Rule,
+    matches,
+    parse,
+)
 
 Handler = Callable[[Any, Any], Any]
 RuleReader = Callable[[], list[Rule]]
@@ -57,7 +65,11 @@ def load(environ: Mapping[str, str]) -> Handler:
     # Before the import: the handler's module creates its clients when it is imported.
     dependency.install()
     handler = import_handler(environ["FAULT_INJECTION_HANDLER"])
-    read_rules = cached(ssm_fetcher(environ["FAULT_INJECTION_PARAMETER"]))
+    on_aws = "AWS_ENDPOINT_URL" not in environ
+    read_rules = cached(
+        ssm_fetcher(environ["FAULT_INJECTION_PARAMETER"]),
+        FAULT_RULES_TTL_SECONDS_ON_AWS if on_aws else FAULT_RULES_TTL_SECONDS,
+    )
     return wrap(handler, environ["FAULT_INJECTION_FUNCTION"], read_rules)
 
 
@@ -79,28 +91,39 @@ def ssm_fetcher(parameter: str) -> Callable[[], str]:
     return lambda: str(ssm.get_parameter(Name=parameter)["Parameter"]["Value"])
 
 
-def cached(fetch: Callable[[], str], clock: Callable[[], float] = time.time) -> RuleReader:
-    """A reader of rules whose copy is at most FAULT_RULES_TTL_SECONDS old.
+def cached(fetch: Callable[[], str], ttl: float, clock: Callable[[], float] = time.time) -> RuleReader:
+    """A reader of rules whose copy is at most `ttl` seconds old, and up to a quarter less: not all are read at once.
 
     When the parameter cannot be read or parsed no fault acts, and an ERROR line says so: a fault that cannot be
-    switched off is an outage. The clock is the wall clock, because a frozen environment's monotonic clock may stand.
+    switched off is an outage. When too many read it, the rules stay: they were in force a moment ago, and one that
+    silently stopped acting would prove what it does not. The clock is the wall clock, because a frozen environment's
+    monotonic clock may stand.
     """
     rules: list[Rule] = []
     read_at = float("-inf")
+    lifetime = ttl
 
     def read() -> list[Rule]:
-        nonlocal rules, read_at
+        nonlocal rules, read_at, lifetime
         now = clock()
-        if not 0 <= now - read_at < FAULT_RULES_TTL_SECONDS:
-            read_at = now
+        if not 0 <= now - read_at < lifetime:
+            read_at, lifetime = now, ttl * random.uniform(0.75, 1)
             try:
                 rules = parse(fetch())
             except Exception as error:
+                if _is_throttled(error):
+                    _log("WARNING", "fault rules kept", error=f"{type(error).__name__}: {error}")
+                    return rules
                 rules = []
                 _log("ERROR", "fault rules ignored", error=f"{type(error).__name__}: {error}")
         return rules
 
     return read
+
+
+def _is_throttled(error: Exception) -> bool:
+    code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    return code in THROTTLED
 
 
 def wrap(handler: Handler, function: str, read_rules: RuleReader) -> Handler:

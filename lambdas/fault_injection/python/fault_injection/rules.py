@@ -41,6 +41,18 @@ MAX_PARAMETER_BYTES = 4096
 MAX_FUNCTION_SECONDS = 900
 # A function re-reads the parameter when its copy is this old: the longest that a stored change takes to act.
 FAULT_RULES_TTL_SECONDS = 1.0
+# The same on AWS, where all environments of an account share 40 reads a second:
+# https://docs.aws.amazon.com/general/latest/gr/ssm.html
+FAULT_RULES_TTL_SECONDS_ON_AWS = 5.0
+
+# The codes with which AWS's services refuse a call because there were too many.
+THROTTLED = (
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+)
 
 DEPENDENCY_ERRORS = ("throttling", "server_error", "access_denied", "timeout")
 
