@@ -340,7 +340,9 @@ def redrive(
     queues = deployment.contract.queues
     if queue not in queues:
         raise LabError(f"Unknown QUEUE={queue}. There are: {', '.join(queues) or 'none'}.")
-    console.print(f"{faults.redrive(deployment, queues[queue].dlq_arn)} message(s) moved back to {queue}.")
+    with step("redrive") as progress:
+        moved = faults.redrive(deployment, queues[queue].dlq_arn, progress.detail)
+        progress.result = f"{moved} message(s) moved back to {queue}."
 
 
 @app.command()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.session
+from botocore.exceptions import ClientError
 from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
 
 from fault_injection.rules import (
@@ -29,6 +30,8 @@ from lab.console import LabError
 from lab.deployment import Deployment
 from lab.targets import is_throttled
 
+# How long a change of an event source mapping may take, on the local target. On AWS an update takes up to 90 s, and one
+# that was just created minutes (STR-7): https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 SETTLE_SECONDS = 60
 LOGGED_SECONDS = 40.0  # until what a function has logged can be read, on a machine that does much else
 
@@ -155,8 +158,8 @@ def _nearest(name: str, known: list[str]) -> str:
 @contextmanager
 def paused(deployment: Deployment, mapping: str) -> Iterator[None]:
     """A consumer that is down: its event source mapping (a UUID) is disabled for the length of a block."""
-    _switch(deployment, mapping, False)
     try:
+        _switch(deployment, mapping, False)  # which may take too long: it is enabled again then, too
         yield
     finally:
         _switch(deployment, mapping, True)
@@ -198,8 +201,8 @@ def function_changed(deployment: Deployment, function: str, **configuration: Any
 def mapping_changed(deployment: Deployment, mapping: str, **settings: Any) -> Iterator[None]:
     """An event source mapping (a UUID) with other settings (UpdateEventSourceMapping's) for the length of a block."""
     before = deployment.target.client("lambda").get_event_source_mapping(UUID=mapping)
-    _update_mapping(deployment, mapping, **settings)
     try:
+        _update_mapping(deployment, mapping, **settings)
         yield
     finally:
         _update_mapping(deployment, mapping, **{name: before[name] for name in settings})
@@ -331,19 +334,23 @@ def definition_changed(
         client.update_state_machine(stateMachineArn=state_machine_arn, definition=before)
 
 
-def redrive(deployment: Deployment, dead_letter_queue_arn: str) -> int:
+def redrive(deployment: Deployment, dead_letter_queue_arn: str, show: Callable[[str], None] = lambda _: None) -> int:
     """Moves a dead-letter queue's messages back to where they came from; returns how many were moved.
 
-    Raises LabError when the move does not finish. AWS moves at most 500 messages a second (SQS-14).
+    It waits while they are moved, however long: AWS moves at most 500 a second (SQS-14). `show` is called with a line
+    of progress. Raises LabError when the move fails.
     """
     sqs = deployment.target.client("sqs")
     sqs.start_message_move_task(SourceArn=dead_letter_queue_arn)
-    running = Retrying(
-        stop=stop_after_delay(SETTLE_SECONDS),
-        wait=wait_fixed(0.2),
-        retry=retry_if_result(lambda t: t["Status"] == "RUNNING"),
-    )
-    task = running(lambda: sqs.list_message_move_tasks(SourceArn=dead_letter_queue_arn)["Results"][0])
+
+    def moving() -> dict[str, Any]:
+        task: dict[str, Any] = sqs.list_message_move_tasks(SourceArn=dead_letter_queue_arn)["Results"][0]
+        moved, of = (task.get(f"ApproximateNumberOfMessages{name}", 0) for name in ("Moved", "ToMove"))
+        show(f"{moved} of about {of} moved")
+        return task
+
+    wait = wait_fixed(deployment.target.between_looks(0.2))
+    task = Retrying(wait=wait, retry=retry_if_result(lambda task: task["Status"] == "RUNNING"))(moving)
     if task["Status"] != "COMPLETED":
         raise LabError(f"The redrive of {dead_letter_queue_arn} is {task['Status']}: {task.get('FailureReason', '')}")
     return int(task["ApproximateNumberOfMessagesMoved"])
@@ -361,13 +368,30 @@ def _switch(deployment: Deployment, mapping: str, enabled: bool) -> None:
 
 
 def _update_mapping(deployment: Deployment, mapping: str, state: str = "Enabled", **settings: Any) -> None:
-    """Updates an event source mapping, and waits until it is in that state again."""
-    client = deployment.target.client("lambda")
-    client.update_event_source_mapping(UUID=mapping, **settings)
-    settled = Retrying(
-        stop=stop_after_delay(SETTLE_SECONDS), wait=wait_fixed(0.2), retry=retry_if_result(lambda s: s != state)
+    """Updates an event source mapping, and waits until it is in that state again. Raises LabError when that takes long.
+
+    One that is being created or updated takes no change (ResourceInUseException), so that it is tried again.
+    """
+    client, seconds = deployment.target.client("lambda"), SETTLE_SECONDS * deployment.target.patience
+    patient = Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(deployment.target.between_looks(0.2)),
+        retry=retry_if_result(lambda seen: seen != state)
+        | retry_if_exception(lambda error: _code(error) == "ResourceInUseException"),
     )
-    settled(lambda: client.get_event_source_mapping(UUID=mapping)["State"])
+    try:
+        patient(lambda: client.update_event_source_mapping(UUID=mapping, **settings) and state)
+        patient(lambda: client.get_event_source_mapping(UUID=mapping)["State"])
+    except RetryError as error:
+        now = client.get_event_source_mapping(UUID=mapping)["State"]
+        raise LabError(
+            f"{seconds:.0f} s after it was changed, the event source mapping {mapping} is {now}, not {state}."
+        ) from error
+
+
+def _code(error: BaseException) -> str | None:
+    """The code with which AWS refused a call, if it did."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else None
 
 
 def _configure(deployment: Deployment, function: str, configuration: dict[str, Any]) -> None:

@@ -12,6 +12,10 @@ from lab.deployment import Deployment
 # in seconds, on the local target
 QUIET = 2.0  # nothing more for so long: that was all
 BEGUN = 20.0  # what was sent has reached a function, or an execution, by then, also on a busy machine
+BEGUN_ON_AWS = 300.0  # there an event source mapping that was just created takes minutes to begin (STR-7)
+# How wrong this machine's clock may be: AWS refuses requests that are signed with a greater difference.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+CLOCK_SECONDS = 300.0
 LATE_SECONDS = 60.0  # a line may be readable later than one that was logged after it (belief)
 SHOWN = 30  # lines; what comes after them is only counted
 
@@ -21,6 +25,8 @@ def follow(deployment: Deployment, correlation_ids: set[str], since: float) -> N
 
     That is each state of the executions, where the pattern has state machines; elsewhere what the functions logged.
     """
+    if deployment.target.name == "aws":
+        since -= CLOCK_SECONDS
     if deployment.contract.state_machines:
         summary = _executions(deployment, correlation_ids, since)
         summary = summary or f"No new execution, and `make trace PATTERN={deployment.pattern} ID=<id>` says why"
@@ -40,7 +46,7 @@ def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> s
     entry, begun, latest = deployment.contract.entry, False, time.monotonic()
     others = ", ".join(name for name in deployment.contract.functions if name != entry)
     with console.status(escape(f"waiting for {others}")) as status:
-        while time.monotonic() - latest < (QUIET if begun else BEGUN) * deployment.target.patience:
+        while time.monotonic() - latest < _patience(deployment, begun):
             for hop in journeys.logged(deployment, last - LATE_SECONDS):
                 last = max(last, hop.at)
                 if hop.event_id in seen or not _is_among(hop.line.get("correlation_id"), correlation_ids):
@@ -63,6 +69,13 @@ def _lines(deployment: Deployment, correlation_ids: set[str], since: float) -> s
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing yet"
 
 
+def _patience(deployment: Deployment, begun: bool) -> float:
+    """How many seconds without anything new are waited for."""
+    if not begun and deployment.target.name == "aws":
+        return BEGUN_ON_AWS
+    return (QUIET if begun else BEGUN) * deployment.target.patience
+
+
 def _is_among(correlation_id: object, correlation_ids: set[str]) -> bool:
     """Whether a line's correlation id, which may be any JSON value, is one of these."""
     return isinstance(correlation_id, str) and correlation_id in correlation_ids
@@ -78,7 +91,7 @@ def _executions(deployment: Deployment, correlation_ids: set[str], since: float)
     ended: dict[str, str] = {}  # by execution: its status
     latest = time.monotonic()
     with console.status("waiting for executions") as status:
-        while time.monotonic() - latest < (QUIET if ended else BEGUN) * deployment.target.patience:
+        while time.monotonic() - latest < _patience(deployment, bool(ended)):
             running: list[str] = []
             for machine in deployment.contract.state_machines.values():
                 for execution in executions.find(client, machine.arn, correlation_ids, since):

@@ -1,6 +1,7 @@
 """What the history of an execution says about its states."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,6 +158,26 @@ class TestFollowing:
             "  o-1  SUCCEEDED",
             "1 SUCCEEDED. Correlation id: mine, old",
         ]
+
+    def test_on_aws_this_machines_clock_may_be_ahead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Target, "patience", 1.0)
+        monkeypatch.setattr(Target, "between_looks", lambda self, seconds: seconds)
+        target = Target("aws", "", None, "us-east-1")
+
+        with console.capture() as captured:
+            follow.follow(Deployment.of("orchestration", target), {"mine"}, BEGAN.timestamp() + 200)
+
+        assert "1 SUCCEEDED" in captured.get()
+
+    def test_on_aws_what_was_just_deployed_has_minutes_to_begin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = [0.0]
+        monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+        monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+        with console.capture():
+            follow.follow(Deployment.of("orchestration", Target("aws", "", None, "us-east-1")), {"nosuch"}, 0)
+
+        assert clock[0] >= 300
 
     def test_without_an_execution_it_says_where_to_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(follow, "BEGUN", 0.1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lab import faults
@@ -74,6 +75,83 @@ def test_a_mappings_settings_are_changed_and_come_back_also_after_an_error(
         raise RuntimeError
 
     assert batch_size() == 10
+
+
+class Mapping:
+    """A Lambda client with one event source mapping, whose changes take as many looks as told, or for ever."""
+
+    def __init__(self, looks: float) -> None:
+        self.looks, self.left = looks, 0.0
+        self.wanted: list[bool] = []
+
+    def update_event_source_mapping(self, *, UUID: str, Enabled: bool) -> dict[str, Any]:
+        if self.wanted and self.left > 0 and self.left != float("inf"):
+            raise ClientError({"Error": {"Code": "ResourceInUseException", "Message": "in use"}}, "Update")
+        self.wanted.append(Enabled)
+        self.left = self.looks
+        return {"UUID": UUID}
+
+    def get_event_source_mapping(self, *, UUID: str) -> dict[str, Any]:
+        self.left -= 1
+        goal = "abled"
+        state = f"{'En' if self.wanted[-1] else 'Dis'}{goal if self.left < 0 else goal.removesuffix('ed') + 'ing'}"
+        return {"State": state}
+
+
+@pytest.mark.parametrize("name", ["local", "aws"])
+def test_a_mapping_that_does_not_settle_is_enabled_again_and_said_in_a_sentence(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Mapping(float("inf"))
+    monkeypatch.setattr(Target, "client", lambda *_, **__: client)
+    monkeypatch.setattr(faults, "SETTLE_SECONDS", 0)
+
+    down = faults.paused(Deployment("fanout", Target(name, "", None, "us-east-1"), "fanout"), "m-1")
+    with pytest.raises(LabError, match=r"the event source mapping m-1 is Enabling, not Enabled\.$"), down:
+        raise AssertionError("it is not down yet")
+
+    assert client.wanted == [False, True]
+
+
+def test_on_aws_a_mapping_has_minutes_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 90 s, and one that was just created takes no change for minutes (STR-7)."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    client = Mapping(40)
+    monkeypatch.setattr(Target, "client", lambda *_, **__: client)
+
+    with faults.paused(Deployment("fanout", Target("aws", "", None, "us-east-1"), "fanout"), "m-1"):
+        assert client.wanted == [False]
+
+    assert client.wanted == [False, True]
+    assert clock[0] > 90
+
+
+def test_a_large_redrive_is_waited_for_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS moves at most 500 messages a second: half a million take a quarter of an hour."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    class Sqs:
+        def start_message_move_task(self, *, SourceArn: str) -> None: ...
+
+        def list_message_move_tasks(self, *, SourceArn: str) -> dict[str, Any]:
+            moved = min(500_000, int(clock[0] * 500))
+            status = "RUNNING" if moved < 500_000 else "COMPLETED"
+            numbers = {"ApproximateNumberOfMessagesMoved": moved, "ApproximateNumberOfMessagesToMove": 500_000}
+            return {"Results": [{"Status": status, **numbers}]}
+
+    monkeypatch.setattr(Target, "client", lambda *_, **__: Sqs())
+    shown: list[str] = []
+
+    moved = faults.redrive(
+        Deployment("fanout", Target("aws", "", None, "us-east-1"), "fanout"), "arn:dlq", shown.append
+    )
+
+    assert moved == 500_000
+    assert (shown[0], shown[-1]) == ("0 of about 500000 moved", "500000 of about 500000 moved")
 
 
 @pytest.fixture

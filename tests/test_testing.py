@@ -138,7 +138,12 @@ def test_on_aws_one_pattern_comes_after_another(
 ) -> None:
     """They share the account's quotas."""
     run: list[list[str]] = []
-    monkeypatch.setattr(testing, "_pytest", lambda arguments, **_: len(run.append(arguments) or run))
+
+    def pytest_runs(arguments: list[str], **environment: str) -> int:
+        run.append(arguments)
+        return 0
+
+    monkeypatch.setattr(testing, "_pytest", pytest_runs)
     monkeypatch.setattr("lab.localstack.LocalStack.install", lambda self: None)
     for variable in ("LOCALSTACK_HOST_PYTHON", "LOCALSTACK_HOST_FUNCTION_PYTHON"):
         monkeypatch.setenv(variable, "")
