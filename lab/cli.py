@@ -186,7 +186,12 @@ def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesO
     console.print(f"\n[bold]{pattern}[/bold] is deployed on {deployment.target.name}. Its outputs:")
     for name, value in deployment.outputs.items():
         console.print(f"  {name} = {short(value)}", markup=False)
-    _ = deployment.contract  # says what is wrong with the outputs, if anything is
+    parameter = deployment.contract.faults_parameter  # says what is wrong with the outputs, if anything is
+    if target == "aws" and parameter:
+        console.print(
+            f"\nWhoever may write the SSM parameter {parameter} can break these functions. "
+            f"Without it: TF_VAR_fault_injection=false make apply PATTERN={pattern} TARGET=aws"
+        )
     console.print(f"\nNext: make send PATTERN={pattern} · make test PATTERN={pattern} · patterns/{pattern}/README.md")
 
 

@@ -245,7 +245,9 @@ class Deployment:
     @property
     def _arguments(self) -> dict[str, str]:
         # relative, as the variable's default is: a plain `terraform plan` in the folder must see no difference
-        return {"name": self.name, "build_dir": os.path.relpath(paths.BUILD, self.folder), **self.variables}
+        build_dir = os.path.relpath(paths.BUILD, self.folder)
+        faults = {} if self.name == self.pattern else {"fault_injection": "true"}  # experiments need them everywhere
+        return {"name": self.name, "build_dir": build_dir, **faults, **self.variables}
 
 
 def answer(function: str, response: Mapping[str, Any]) -> Any:

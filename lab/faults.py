@@ -403,5 +403,8 @@ def _configure(deployment: Deployment, function: str, configuration: dict[str, A
 def _parameter(deployment: Deployment) -> str:
     name = deployment.contract.faults_parameter
     if not name:
-        raise LabError(f"{deployment.name} was deployed with fault_injection = false: it has no fault rules.")
+        raise LabError(
+            f"{deployment.name} was deployed with fault_injection = false: it has no fault rules. "
+            f"To have them: TF_VAR_fault_injection=true make apply PATTERN={deployment.pattern}"
+        )
     return name

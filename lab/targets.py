@@ -19,6 +19,7 @@ from lab import localstack, paths
 from lab.console import LabError
 
 LONGEST_FUNCTION_SECONDS = 900  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+FAULT_INJECTION = "TF_VAR_fault_injection"  # Terraform's variable, in the environment
 CONCURRENCY_NEEDED = 100  # executions at once
 PROBE_SECONDS = 60  # of silence on a connection, after which a probe keeps it alive
 # Linux's name of the option, and macOS's
@@ -110,6 +111,8 @@ class Target:
             variables |= {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.access_key}
         if self.endpoint:
             variables["AWS_ENDPOINT_URL"] = self.endpoint
+        if self.name == "aws":  # whoever may write the parameter of the rules can break the functions
+            variables[FAULT_INJECTION] = os.environ.get(FAULT_INJECTION) or "false"
         return variables
 
     def identity(self) -> str:

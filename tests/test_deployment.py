@@ -489,6 +489,47 @@ class TestElsewhere:
         assert ran == ["apply", "destroy"]
 
 
+class TestFaultInjection:
+    """Whoever may write the parameter of the rules can break the functions: on AWS it is off unless asked for."""
+
+    def variables(self, name: str, target: Target, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        """What Terraform is given as variables, in its environment and as arguments."""
+        given: dict[str, str] = {}
+
+        def apply(self: Terraform, arguments: dict[str, str], show: Any) -> Outcome:
+            named = {key.removeprefix("TF_VAR_"): value for key, value in self.environment.items() if "TF_VAR_" in key}
+            given.update(named | arguments)
+            return Outcome()
+
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Terraform, "init", lambda self: None)
+        monkeypatch.setattr(Target, "identity", lambda self: "111111111111")
+        monkeypatch.setattr(Terraform, "apply", apply)
+        Deployment("fanout", target, name).apply(print)
+        return given
+
+    @pytest.mark.parametrize(
+        ("target", "name", "asked", "given"),
+        [
+            ("aws", "fanout", "", "false"),
+            ("aws", "fanout", "true", "true"),
+            ("aws", "t3fa9c1-fanout", "", "true"),
+            ("local", "fanout", "", None),
+            ("local", "fanout", "false", "false"),
+        ],
+    )
+    def test_where_it_is_on(
+        self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch, target: str, name: str, asked: str, given: str | None
+    ) -> None:
+        monkeypatch.delenv("TF_VAR_fault_injection", raising=False)
+        if asked:
+            monkeypatch.setenv("TF_VAR_fault_injection", asked)
+
+        variables = self.variables(name, Target(target, "", None, "eu-west-1"), monkeypatch)
+
+        assert variables.get("fault_injection") == given
+
+
 class TestNames:
     def test_the_patterns_own_copy(self) -> None:
         copy = Deployment.of("fanout", LOCAL)
@@ -541,7 +582,7 @@ class TestNames:
 
         (variables,) = given
         assert (copy.folder / variables.pop("build_dir")).resolve() == paths.BUILD
-        assert variables == {"name": "t3fa9c1-fanout", "max_receive_count": "2"}
+        assert variables == {"name": "t3fa9c1-fanout", "fault_injection": "true", "max_receive_count": "2"}
 
     def test_the_contract_is_read_once_and_again_after_an_apply(
         self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch
