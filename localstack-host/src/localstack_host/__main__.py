@@ -41,6 +41,12 @@ def parse(arguments: list[str] | None) -> Options:
     )
     time = parser.add_argument_group("time", "without these, intervals are AWS's or LocalStack's own")
     time.add_argument(
+        "--clock",
+        choices=("real", "virtual"),
+        default="real",
+        help="virtual: the time of LocalStack and its functions jumps while all clients wait (README.md, The clock)",
+    )
+    time.add_argument(
         "--alarm-seconds",
         type=seconds,
         metavar="N",
@@ -71,6 +77,7 @@ def parse(arguments: list[str] | None) -> Options:
         port=given.port,
         directory=given.dir.resolve(),
         function_python=given.function_python,
+        virtual_clock=given.clock == "virtual",
         alarm_seconds=given.alarm_seconds,
         metric_seconds=given.metric_seconds,
         async_retry_seconds=given.async_retry_seconds,
@@ -90,14 +97,15 @@ def problem(options: Options) -> str | None:
             probe.bind(("127.0.0.1", options.port))
         except (OSError, OverflowError) as error:
             return f"cannot listen on 127.0.0.1:{options.port} ({error}); choose another port with --port"
-    check = [options.function_python, "-c", "import awslambdaric"]
+    needed = "awslambdaric, _time_machine" if options.virtual_clock else "awslambdaric"
+    check = [options.function_python, "-c", f"import {needed}"]
     try:
         found = subprocess.run(check, check=False, capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"--function-python {options.function_python} does not run ({error}); give a Python interpreter"
     if found.returncode != 0:
         return (
-            f"--function-python {options.function_python} cannot import awslambdaric; "
+            f"--function-python {options.function_python} cannot import {needed}; "
             "install functions.lock into its environment"
         )
     return None
@@ -122,6 +130,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(f"localstack-host: {reason}")
     for name in ("cache", "filesystem", "tmp"):
         (options.directory / name).mkdir(parents=True, exist_ok=True)
+    options.clock_page.unlink(missing_ok=True)
     os.chdir(options.directory)
     options = replace(options, private_folders=private_folders(options))
     # exec: the process that was started is LocalStack, so that its id, signals and exit status are LocalStack's.

@@ -13,6 +13,7 @@ FUNCTION_PYTHON = "LOCALSTACK_HOST_FUNCTION_PYTHON"
 ALARM_SECONDS = "LOCALSTACK_HOST_ALARM_SECONDS"
 DELIVERY_RETRY_SECONDS = "LOCALSTACK_HOST_DELIVERY_RETRY_SECONDS"
 PRIVATE_FOLDERS = "LOCALSTACK_HOST_PRIVATE_FOLDERS"
+CLOCK_PAGE = "LOCALSTACK_HOST_CLOCK_PAGE"
 
 # What AWS documents (SQS metrics every minute: sqs-monitoring-using-cloudwatch; a first retry of an asynchronous
 # invocation after one minute: invocation-async-error-handling) and LocalStack does too.
@@ -25,6 +26,7 @@ class Options:
     """What a start of LocalStack depends on. Seconds are whole.
 
     private_folders: what ``private_folders`` found usable, as it printed it
+    virtual_clock: whether the time is that of ``clock.keeper``
     """
 
     port: int
@@ -35,6 +37,12 @@ class Options:
     async_retry_seconds: int = DEFAULT_ASYNC_RETRY_SECONDS
     delivery_retry_seconds: int | None = None
     private_folders: str = ""
+    virtual_clock: bool = False
+
+    @property
+    def clock_page(self) -> Path:
+        """Where the virtual time is; with the machine's clock there is no such file."""
+        return self.directory / "clock"
 
 
 class NotInstalled(Exception):
@@ -99,6 +107,11 @@ def environment(options: Options, caller: Mapping[str, str]) -> dict[str, str]:
     }
     if options.alarm_seconds is not None:
         variables[ALARM_SECONDS] = str(options.alarm_seconds)
+    if options.virtual_clock:
+        variables[CLOCK_PAGE] = str(options.clock_page)
+        # LocalStack's calls of itself stay in their thread: one that waits for an answer would count as at work, and a
+        # long poll stop the time.
+        variables["IN_MEMORY_CLIENT"] = "1"
     if options.delivery_retry_seconds is not None:
         variables[DELIVERY_RETRY_SECONDS] = str(options.delivery_retry_seconds)
     overrides = {f"PROVIDER_OVERRIDE_{name.upper()}": "host" for name in providers()}

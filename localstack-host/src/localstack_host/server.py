@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from localstack_host.clock import keeper
+from localstack_host.environment import CLOCK_PAGE
 from localstack_host.patching import uses
 
 GRACE_SECONDS = 3.5
@@ -40,12 +42,15 @@ def build_index() -> bool:
 
 def end_within_grace() -> None:
     """Called when the shutdown begins: a service that does not stop must not keep the process alive."""
+    keeper.stop()
     deadline = threading.Timer(GRACE_SECONDS, os._exit, [0])
     deadline.daemon = True
     deadline.start()
 
 
 def main() -> NoReturn:
+    if page := os.environ.get(CLOCK_PAGE):
+        keeper.start(Path(page))
     if build_index():
         os.execv(sys.executable, [sys.executable, "-P", "-m", "localstack_host.server"])
     from localstack.runtime.main import main as run

@@ -1,8 +1,9 @@
 """The first thing that runs in a function's process: hands over to awslambdaric, and ends with LocalStack.
 
 Runs in the function's own interpreter and environment, so it imports nothing but the standard library,
-``private_folders`` and awslambdaric. Arguments: the handler, the folders for ``private_folders`` as a JSON object, then
-the function's name and the environment's folder.
+``private_folders``, ``clock.page`` and awslambdaric. Arguments: the handler, the folders for ``private_folders`` as a
+JSON object, the name of the process's place on the clock's page (empty with the machine's clock), then the function's
+name and the environment's folder.
 
 Standard input is a pipe whose other end only LocalStack holds. When it closes, LocalStack has gone, however it went:
 the process group, and with it whatever the function started, is killed.
@@ -22,15 +23,20 @@ def end_with(pipe: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def redirect(folders: dict[str, str], environment_folder: str) -> None:
-    # By its path: the folder that it is in must not be on the function's path.
-    own_folder = os.path.dirname(os.path.abspath(__file__))
-    path = os.path.join(own_folder, "private_folders.py")
-    specification = importlib.util.spec_from_file_location("private_folders", path)
+def load(path: str) -> types.ModuleType:
+    """A module of this package, by its path: the folder that it is in must not be on the function's path."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
         raise ImportError(f"cannot load {path}")
-    private = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(private)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def redirect(folders: dict[str, str], environment_folder: str) -> None:
+    own_folder = os.path.dirname(os.path.abspath(__file__))
+    private = load(os.path.join(own_folder, "private_folders.py"))
     code = os.environ["LAMBDA_TASK_ROOT"]
     private.redirect(folders, [*private.interpreter(), own_folder, code, environment_folder])
     # The interpreter looked for the layers' packages when it started, and found nothing.
@@ -75,10 +81,17 @@ def portable_runtime_client() -> types.ModuleType:
 
 
 def main() -> None:
-    handler, folders, _, environment_folder = sys.argv[1:]
+    handler, folders, place, _, environment_folder = sys.argv[1:]
+    if place:
+        # before the folder that the page is in may be hidden
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clock", "page.py")
+        clock = load(page).FunctionClock(place)
     if folders != "{}":
         redirect(json.loads(folders), environment_folder)
-    threading.Thread(target=end_with, args=(os.dup(0),), daemon=True).start()
+    watcher = threading.Thread(target=end_with, args=(os.dup(0),), daemon=True)
+    watcher.start()
+    if place:
+        clock.install(watcher.ident)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
         import runtime_client  # type: ignore[import-not-found]  # noqa: F401

@@ -46,6 +46,8 @@ from localstack.services.lambda_.invocation.lambda_models import FunctionVersion
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
+from localstack_host.clock import keeper
+from localstack_host.clock.page import Place
 from localstack_host.environment import FUNCTION_PYTHON, PRIVATE_FOLDERS
 from localstack_host.lambda_ import metrics, payload_limits
 from localstack_host.lambda_.invocation_logs import Report, Status, json_events, text
@@ -153,8 +155,11 @@ class FunctionProcess:
     live: ClassVar[set["FunctionProcess"]] = set()
     live_lock: ClassVar = threading.Lock()
 
-    def __init__(self, command: list[str], environment: dict[str, str], folder: Path, code: Path) -> None:
+    def __init__(
+        self, command: list[str], environment: dict[str, str], folder: Path, code: Path, place: Place | None
+    ) -> None:
         self.api = RuntimeApi()
+        self.place = place
         self.memory_used = 0
         output = folder / "output"
         with open(output, "ab") as writing:
@@ -168,13 +173,18 @@ class FunctionProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if place:
+            place.owner = self.process.pid
         self.reading = open(output, "rb")  # noqa: SIM115 - read by an invocation that kill() may interrupt
         with self.live_lock:
             self.live.add(self)
         threading.Thread(target=self.watch, daemon=True).start()
 
     def watch(self) -> None:
-        self.api.events.put(Event("exit", returncode=self.process.wait()))
+        returncode = self.process.wait()
+        self.api.events.put(Event("exit", returncode=returncode))
+        if self.place:
+            self.place.release()
 
     @property
     def running(self) -> bool:
@@ -346,16 +356,28 @@ class ProcessExecutor(RuntimeExecutor):
         python = os.environ.get(FUNCTION_PYTHON, sys.executable)
         # -P: bootstrap's own folder, which is LocalStack's side, must not be on the function's path.
         command = [python, "-P", str(BOOTSTRAP), version.config.handler or "", json.dumps(private)]
-        return FunctionProcess([*command, version.id.function_name, str(self.folder)], environment, self.folder, code)
+        place = keeper.new_place()
+        command += [place.name if place else "", version.id.function_name, str(self.folder)]
+        try:
+            return FunctionProcess(command, environment, self.folder, code, place)
+        except BaseException:  # no process, whose end would release it
+            if place:
+                place.release()
+            raise
 
     @overrides
     def invoke(self, payload: dict[str, str]) -> InvocationResult:
-        config_, asked = self.function_version.config, time.monotonic()
+        asked = time.monotonic()
         cold = self.process is None or not self.process.running
         if self.process is None or not self.process.running:
             self.end_process()
             self.process = self.start_process()
-        process = self.process
+        with keeper.at_work(self.process.place):
+            return self.invoke_in(self.process, payload, asked if cold else None)
+
+    def invoke_in(self, process: FunctionProcess, payload: dict[str, str], asked: float | None) -> InvocationResult:
+        """Invokes in a process that was started at ``asked`` (time.monotonic()), or serves again."""
+        config_ = self.function_version.config
         event, limit = process.wait_until_ready(), INIT_SECONDS
         began, start = datetime.now(UTC), time.monotonic()
         if event.kind == "ready":
@@ -379,7 +401,7 @@ class ProcessExecutor(RuntimeExecutor):
             limit,
             began,
             duration,
-            (start - asked) * 1000 if cold else None,
+            (start - asked) * 1000 if asked is not None else None,
         )
 
     def result(
