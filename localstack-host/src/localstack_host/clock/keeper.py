@@ -42,6 +42,7 @@ from localstack_host.clock.page import (
     CLIENT_ON_REAL_TIME,
     FUNCTION,
     JUMPS,
+    LOOK_SECONDS,
     NOW,
     SKIPPED,
     Page,
@@ -76,6 +77,7 @@ FOREIGN = {
 }
 
 page: Page | None = None
+machine_join = threading.Thread.join
 # Of all that is below. Reentrant, because a signal handler may notify.
 lock = threading.RLock()
 waiting: dict["Waiter", bool] = {}
@@ -86,10 +88,11 @@ moved_by_looks = 0  # nanoseconds since the last tick
 class Waiter:
     """A thread that waits; in a condition's list it stands for the lock that ``notify`` releases."""
 
-    def __init__(self, deadline: int | None) -> None:
+    def __init__(self, deadline: int | None, counts: bool = True) -> None:
+        """``counts``: whether its thread is known to wait by this; one in FOREIGN is known by its frame."""
         self.lock = _thread.allocate_lock()
         self.lock.acquire()
-        self.deadline, self.thread = deadline, _thread.get_ident()
+        self.deadline, self.thread = deadline, _thread.get_ident() if counts else None
         self.released = self.timed_out = False
 
     def enter(self) -> None:
@@ -157,6 +160,20 @@ def sleep(seconds: float) -> None:
     waiter.enter()
     try:
         waiter.lock.acquire()
+    finally:
+        waiter.leave()
+
+
+def join(self: threading.Thread, timeout: float | None = None) -> None:
+    """threading.Thread.join, in this clock's time: LocalStack ends executions so that took too long."""
+    if timeout is None or timeout <= 0 or not self.is_alive():
+        machine_join(self, timeout)
+        return
+    waiter = Waiter(deadline_after(timeout), counts=False)
+    waiter.enter()
+    try:
+        while self.is_alive() and not waiter.timed_out:
+            machine_join(self, LOOK_SECONDS)
     finally:
         waiter.leave()
 
@@ -358,7 +375,12 @@ def waits_outside(frame: FrameType) -> bool:
     if place in FOREIGN:
         return True
     if place == ("threading.py", "join"):
-        return bool(frame.f_locals["self"].is_alive())
+        if not frame.f_locals["self"].is_alive():
+            return False
+        within = frame.f_back  # of what is above, which also has to see that its time is over
+        if within is None or within.f_code is not join.__code__:
+            return True
+        return not within.f_locals["waiter"].timed_out
     if place != ("socket.py", "readinto"):
         return False
     outer: FrameType | None = frame  # of a request that comes in; one that goes out is somebody's work
@@ -375,7 +397,7 @@ def start(path: Path) -> None:
     # The standard library's, before LocalStack is imported: its waits take no clock, and names that are imported from
     # it stay what they were then.
     waits: Any = threading
-    waits.Condition.wait, waits._time = condition_wait, now
+    waits.Condition.wait, waits.Thread.join, waits._time = condition_wait, join, now
     vars(time)["sleep"] = sleep
     time.monotonic, time.monotonic_ns = now, now_ns
     queues: Any = queue

@@ -44,6 +44,7 @@ from localstack.utils.aws.message_forwarding import send_event_to_target
 
 from localstack_host.lambda_ import metrics
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.shared.arrivals import ARRIVALS
 from localstack_host.shared.json_text import decoded
 
 uses(StockPoller, "_shutdown_event", "invoker_pool", "event_queue_url")
@@ -57,6 +58,8 @@ MAXIMUM_RETRIES = 2
 MAXIMUM_AGE_SECONDS = 6 * 60 * 60
 MAXIMUM_THROTTLE_SECONDS = 5 * 60
 ERROR_MESSAGE_BYTES = 1024
+# Events announce themselves (``visible_messages``); this is only for what LocalStack might do past that.
+IDLE_SECONDS = 20
 
 Outcome = Literal["success", "error", "throttled"]
 
@@ -151,6 +154,13 @@ class Poller(StockPoller):
     def __init__(self, version_manager: Any, event_queue_url: str) -> None:
         super().__init__(version_manager, event_queue_url)
         self.free = threading.Semaphore(self.invoker_pool._max_workers)
+        found = self.queue().get_queue_attributes(QueueUrl=event_queue_url, AttributeNames=["QueueArn"])
+        self.queue_arn = found["Attributes"]["QueueArn"]
+
+    @overrides
+    def stop(self) -> None:
+        super().stop()
+        ARRIVALS.wake(self.queue_arn)
 
     @overrides
     def run(self, *_: Any, **__: Any) -> None:
@@ -170,10 +180,10 @@ class Poller(StockPoller):
     def take(self) -> bool:
         """Whether an event has been taken, and with it a thread."""
         visibility = self.version_manager.function_version.config.timeout + 60
-        messages = self.queue().receive_message(
-            QueueUrl=self.event_queue_url, WaitTimeSeconds=2, VisibilityTimeout=visibility
-        )["Messages"]
+        seen = ARRIVALS.count(self.queue_arn)
+        messages = self.queue().receive_message(QueueUrl=self.event_queue_url, VisibilityTimeout=visibility)["Messages"]
         if not messages:
+            ARRIVALS.wait(self.queue_arn, seen, IDLE_SECONDS, self._shutdown_event)
             return False
         if self._shutdown_event.is_set():
             # The function has been updated: the poller of the new version works on the same queue.

@@ -10,8 +10,8 @@ LocalStack: works on one batch at a time, pauses for a second or more after an e
 bodies that are JSON.
 
 Here: one thread receives, a pool of threads invokes, as many at once as AWS would; there is no pause while messages
-are left. An empty queue is looked at instead of received from, so that an idle mapping costs next to nothing. Not as on
-AWS: the number of concurrent batches does not grow with the backlog.
+are left. An empty queue is not received from before a message becomes visible in it (``visible_messages``), so that an
+idle mapping costs nothing. Not as on AWS: the number of concurrent batches does not grow with the backlog.
 
 Evidence: documentation; recordings test_report_batch_item_failures, test_message_body_and_attributes_passed_correctly,
 test_fifo_message_group_parallelism.
@@ -33,6 +33,7 @@ from localstack.utils.aws.arns import parse_arn
 
 from localstack_host.lambda_.mappings.worker import MappingPoller
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.shared.arrivals import ARRIVALS
 from localstack_host.shared.json_text import decoded
 
 uses(sqs_poller.SqsPoller, "filter_events", "delete_messages", "add_source_metadata", "queue_url")
@@ -42,11 +43,9 @@ LOG = logging.getLogger(__name__)
 DEFAULT_CONCURRENCY = 5
 # Long enough to cost little, short enough for a mapping to stop promptly.
 LONG_POLL_SECONDS = 1
-# ReceiveMessage costs milliseconds, looking at the queue microseconds. An empty queue is received from only this often,
-# as with AWS's longest long poll
+# Messages announce themselves. An empty queue is received from only this often, as with AWS's longest long poll
 # (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
 IDLE_SECONDS = 20
-LOOK_SECONDS = 0.05
 # ReceiveMessage returns at most ten; LocalStack's poller client lifts that with a header.
 RECEIVE_LIMIT = 10
 
@@ -106,10 +105,11 @@ class SqsPoller(MappingPoller, sqs_poller.SqsPoller):
         arn = parse_arn(self.source_arn)
         end = time.monotonic() + IDLE_SECONDS
         while not self.stopped.is_set():
+            seen, left = ARRIVALS.count(self.source_arn), end - time.monotonic()
             queue = sqs_stores[arn["account"]][arn["region"]].queues.get(arn["resource"])
-            if queue is None or has_messages(queue) or time.monotonic() > end:
+            if queue is None or has_messages(queue) or left <= 0:
                 return True
-            self.stopped.wait(LOOK_SECONDS)
+            ARRIVALS.wait(self.source_arn, seen, left, self.stopped)
         return False
 
     def receive(self, count: int, wait: int) -> list[dict[str, Any]]:

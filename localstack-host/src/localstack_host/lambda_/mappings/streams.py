@@ -74,8 +74,6 @@ uses(
 
 LOG = logging.getLogger(__name__)
 
-# How long a thread that waits for records may take to see that its mapping was stopped.
-IDLE_SECONDS = 0.25
 # Records announce themselves; this is only for what LocalStack might do past the providers.
 READ_AGAIN_SECONDS = 20
 # After a stream could not be read, for example because it is gone.
@@ -278,12 +276,14 @@ class Lane:
             now = time.monotonic()
             if end is not None and now >= end:
                 return False
-            if not self.at_end or ARRIVALS.count(self.mapping.source_arn) != self.seen or now > again:
+            if not self.at_end or ARRIVALS.count(self.mapping.source_arn) != self.seen or now >= again:
                 return True
             if self.position.window and time.time() >= self.position.window.end:
                 return False
-            left = IDLE_SECONDS if end is None else min(end - now, IDLE_SECONDS)
-            ARRIVALS.wait(self.mapping.source_arn, self.seen, left)
+            left = (again if end is None else min(end, again)) - now
+            if self.position.window:
+                left = min(left, self.position.window.end - time.time())
+            ARRIVALS.wait(self.mapping.source_arn, self.seen, left, self.stopped)
         return False
 
     def read(self, limit: int) -> list[dict[str, Any]]:

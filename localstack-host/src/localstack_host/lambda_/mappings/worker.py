@@ -24,6 +24,7 @@ from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorke
 from localstack.services.lambda_.event_source_mapping.pollers.poller import Poller
 
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.shared.arrivals import ARRIVALS
 
 uses(StockEsmWorker, "start", "_shutdown_event", "_state")
 
@@ -98,18 +99,26 @@ class EsmWorker(StockEsmWorker):
     def stop(self) -> None:
         with self.turn:
             super().stop()
+        self.wake()
 
     @overrides
     def stop_for_shutdown(self) -> None:
         with self.turn:
             super().stop_for_shutdown()
+        self.wake()
 
     @overrides
     def delete(self) -> None:
         with self.turn:
             super().delete()
+        self.wake()
         if self.finished.is_set():  # LocalStack leaves this to the poller's thread, and there is none
             self.delete_esm_in_store()
+
+    def wake(self) -> None:
+        """For a poller that waits, to see that it was stopped."""
+        if isinstance(self.poller, MappingPoller):
+            ARRIVALS.wake(self.esm_config["EventSourceArn"])
 
     def report(self, result: str) -> None:
         mapping = self._state.event_source_mappings.get(self.uuid)
