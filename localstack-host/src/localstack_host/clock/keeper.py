@@ -380,7 +380,8 @@ def waits_outside(frame: FrameType) -> bool:
         within = frame.f_back  # of what is above, which also has to see that its time is over
         if within is None or within.f_code is not join.__code__:
             return True
-        return not within.f_locals["waiter"].timed_out
+        waiter = within.f_locals.get("waiter")  # none in a join without an end
+        return waiter is None or not waiter.timed_out
     if place != ("socket.py", "readinto"):
         return False
     outer: FrameType | None = frame  # of a request that comes in; one that goes out is somebody's work
