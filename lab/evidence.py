@@ -31,11 +31,12 @@ class Event:
 
 @dataclass(frozen=True)
 class RanOn:
-    """The target of a run."""
+    """The target of a run, and its clock: "real", or "virtual", whose time jumps while an experiment waits."""
 
     name: str
     version: str
     region: str
+    clock: str = "real"
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """An experiment on a deployment: patience without sleeps, what was seen, and the evidence of it."""
 
 import secrets
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, retry_if_exception, retry_if_result
 
 from lab import evidence, paths
+from lab.clock import REAL
 from lab.deployment import Deployment
 from lab.evidence import Event, Evidence
 from lab.journeys import log_line
@@ -31,20 +31,28 @@ class Experiment:
     """One experiment on one deployment: what it sends bears its `id`, and what it sees becomes its evidence.
 
     `name` is the test's; `claim` says what happens, `failure` what is made to fail, and `semantics` are the ids of
-    what that rests on (docs/semantics.md).
+    what that rests on (docs/semantics.md); `clock` is "real", or "virtual" when the time may jump.
     """
 
-    def __init__(self, deployment: Deployment, name: str, failure: str, claim: str, semantics: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        name: str,
+        failure: str,
+        claim: str,
+        semantics: tuple[str, ...],
+        clock: str = REAL,
+    ) -> None:
         self.deployment = deployment
         self.name, self.failure, self.claim, self.semantics = name, failure, claim, semantics
-        self.target = deployment.target
+        self.target, self.clock = deployment.target, clock
         self.outputs = deployment.outputs
         self.id = f"x{secrets.token_hex(4)}"
         self.observed = ""
         self.table: list[dict[str, Any]] = []
         self.timeline: list[Event] = []
         self._followed: dict[str, str] = {}
-        self._began = time.time()
+        self._began = self.target.now()
 
     def client(self, service: str) -> Any:
         return self.target.client(service)
@@ -52,7 +60,7 @@ class Experiment:
     @property
     def elapsed(self) -> float:
         """Seconds since the experiment began."""
-        return self.since(time.time())
+        return self.since(self.target.now())
 
     def since(self, moment: float) -> float:
         """Seconds from the experiment's beginning to a moment (seconds since the epoch)."""
@@ -94,14 +102,14 @@ class Experiment:
         return sorted(found, key=lambda line: line["at"])
 
     def wait_until(self, what: str, condition: Callable[[], Any], within: float) -> Any:
-        """Waits until `condition()` is true and returns its value; `within` is in seconds.
+        """Waits until `condition()` is true and returns its value; `within` is in seconds of the target's clock.
 
         Fails with what was awaited and the timeline of what was seen instead.
         """
         seconds = within * self.target.patience
-        wait = Retrying(
-            stop=stop_after_delay(seconds),
-            wait=wait_fixed(self.target.between_looks(0.25)),
+        wait = self.target.clock.retrying(
+            seconds,
+            self.target.between_looks(0.25),
             retry=retry_if_result(lambda seen: not seen) | retry_if_exception(is_throttled),
         )
         try:
@@ -163,7 +171,7 @@ class Experiment:
             outcome=outcome,
             observed=self.observed,
             table=self.table,
-            target=evidence.RanOn(self.target.name, self.target.version, self.target.region),
+            target=evidence.RanOn(self.target.name, self.target.version, self.target.region, self.clock),
             commit=evidence.commit(),
             date=datetime.fromtimestamp(self._began, UTC).isoformat(timespec="seconds"),
             seconds=self.elapsed,

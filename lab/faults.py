@@ -6,7 +6,6 @@ Every infrastructure fault is a context manager that undoes itself, also when th
 import difflib
 import json
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 
 import botocore.session
 from botocore.exceptions import ClientError
-from tenacity import RetryError, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, retry_if_exception, retry_if_result
 
 from fault_injection.rules import (
     FAULT_RULES_TTL_SECONDS,
@@ -82,9 +81,9 @@ class Injected(AbstractContextManager[None]):
             return [rule for rule in certain if not acted[rule["id"]]]
 
         seconds = LOGGED_SECONDS * self.deployment.target.patience
-        wait = Retrying(
-            stop=stop_after_delay(seconds),
-            wait=wait_fixed(self.deployment.target.between_looks(0.5)),
+        wait = self.deployment.target.clock.retrying(
+            seconds,
+            self.deployment.target.between_looks(0.5),
             retry=retry_if_result(bool) | retry_if_exception(is_throttled),
         )
         try:
@@ -122,7 +121,8 @@ def _store(deployment: Deployment, wanted: list[dict[str, Any]]) -> None:
     value = dump(parse(json.dumps({"rules": wanted})))
     deployment.target.client("ssm").put_parameter(Name=_parameter(deployment), Value=value, Overwrite=True)
     # A function re-reads the rules when its copy is this old; nothing outside it can see when it did.
-    time.sleep(FAULT_RULES_TTL_SECONDS_ON_AWS if deployment.target.name == "aws" else FAULT_RULES_TTL_SECONDS)
+    on_aws = deployment.target.name == "aws"
+    deployment.target.clock.sleep(FAULT_RULES_TTL_SECONDS_ON_AWS if on_aws else FAULT_RULES_TTL_SECONDS)
 
 
 def _check(deployment: Deployment, rule: Rule, where: str) -> None:
@@ -281,9 +281,9 @@ def queue_deleted(deployment: Deployment, queue_url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        create = Retrying(  # AWS refuses the name of a deleted queue for 60 s (API_DeleteQueue)
-            stop=stop_after_delay(70),
-            wait=wait_fixed(2),
+        create = deployment.target.clock.retrying(  # AWS refuses the name of a deleted queue for 60 s (API_DeleteQueue)
+            70,
+            2,
             retry=retry_if_exception(lambda error: "QueueDeletedRecently" in str(error)),
             reraise=True,
         )
@@ -349,8 +349,9 @@ def redrive(deployment: Deployment, dead_letter_queue_arn: str, show: Callable[[
         show(f"{moved} of about {of} moved")
         return task
 
-    wait = wait_fixed(deployment.target.between_looks(0.2))
-    task = Retrying(wait=wait, retry=retry_if_result(lambda task: task["Status"] == "RUNNING"))(moving)
+    target = deployment.target
+    running = retry_if_result(lambda task: task["Status"] == "RUNNING")
+    task = target.clock.retrying(float("inf"), target.between_looks(0.2), retry=running)(moving)
     if task["Status"] != "COMPLETED":
         raise LabError(f"The redrive of {dead_letter_queue_arn} is {task['Status']}: {task.get('FailureReason', '')}")
     return int(task["ApproximateNumberOfMessagesMoved"])
@@ -373,9 +374,9 @@ def _update_mapping(deployment: Deployment, mapping: str, state: str = "Enabled"
     One that is being created or updated takes no change (ResourceInUseException), so that it is tried again.
     """
     client, seconds = deployment.target.client("lambda"), SETTLE_SECONDS * deployment.target.patience
-    patient = Retrying(
-        stop=stop_after_delay(seconds),
-        wait=wait_fixed(deployment.target.between_looks(0.2)),
+    patient = deployment.target.clock.retrying(
+        seconds,
+        deployment.target.between_looks(0.2),
         retry=retry_if_result(lambda seen: seen != state)
         | retry_if_exception(lambda error: _code(error) == "ResourceInUseException"),
     )

@@ -16,6 +16,7 @@ from localstack_client.config import get_service_endpoint
 
 from fault_injection.rules import THROTTLED
 from lab import localstack, paths
+from lab.clock import REAL_CLOCK, Clock
 from lab.console import LabError
 
 LONGEST_FUNCTION_SECONDS = 900  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
@@ -37,6 +38,11 @@ class Target:
     endpoint: str | None
     region: str
     access_key: str | None = None
+    clock: Clock = REAL_CLOCK
+
+    def now(self) -> float:
+        """The time on the target's clock, in seconds since the epoch."""
+        return self.clock.now()
 
     @property
     def patience(self) -> float:

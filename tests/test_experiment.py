@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from lab import evidence, paths, pytest_plugin
+from lab.clock import Clock
 from lab.deployment import Deployment
 from lab.evidence import Event
 from lab.experiment import Experiment, claim
@@ -75,6 +77,28 @@ def test_waiting_in_vain_fails_with_the_story(experiment: Experiment) -> None:
         "billing: failed  order_id=o-1 error=no stock",
     ]
     assert any(line.rstrip().endswith("gave up waiting: an order in the DLQ") for line in story)
+
+
+def test_its_time_is_the_targets_and_its_evidence_says_on_which_clock(experiment: Experiment) -> None:
+    class Jumping(Clock):
+        at = 1000.0
+
+        def now(self) -> float:
+            return self.at
+
+        def sleep(self, seconds: float) -> None:
+            self.at += 3600
+
+    target = replace(experiment.target, clock=Jumping())
+    deployment = replace(experiment.deployment, target=target)
+    deployment.__dict__["outputs"] = {}
+    jumping = Experiment(deployment, "test_poison", "A poison message", "It is dead-lettered.", ("SQS-1",), "virtual")
+
+    jumping.wait_until("an hour is over", lambda: jumping.elapsed >= 3600, within=4000)
+
+    found = evidence.load(jumping.save("passed"))
+    assert (found.target.clock, found.seconds, found.date) == ("virtual", 3600, "1970-01-01T00:16:40+00:00")
+    assert [(event.at, event.event) for event in found.timeline] == [(3600, "an hour is over")]
 
 
 def test_an_error_while_waiting_is_no_waiting_in_vain(experiment: Experiment) -> None:

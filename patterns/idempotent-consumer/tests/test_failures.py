@@ -5,7 +5,6 @@ import json
 import os
 import random
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -350,7 +349,7 @@ def test_without_the_lambda_context_a_timeout_locks_the_order(payments: Payments
 
     # one of them unpaid
     assert payments.paid() == {payments.id(2): 1}
-    left = int(payments.record(1)["expiration"]) - int(time.time())
+    left = int(payments.record(1)["expiration"]) - int(experiment.target.now())
     experiment.observe(
         f"both in the DLQ after {len(payments.failed())} refusals, 1 of 2 paid; locked for {left // 86400} more days"
     )
@@ -399,7 +398,9 @@ def test_a_duplicate_after_the_expiry_is_paid_again(payments: Payments, experime
 
         # and when one comes after it, then it is paid, although the record is there
         experiment.wait_until(
-            "the record has expired", lambda: time.time() > payments.record(1)["expiration"] + 1, expiry + SOON
+            "the record has expired",
+            lambda: experiment.target.now() > payments.record(1)["expiration"] + 1,
+            expiry + SOON,
         )
         assert payments.record(1)["status"] == "COMPLETED"
         payments.send(payments.order(1))

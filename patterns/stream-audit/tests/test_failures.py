@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -133,7 +132,7 @@ def test_every_change_is_an_entry_that_says_who_when_and_what(audit: Audit, expe
     """Each leaves one entry with actor, correlation id and both images, in order; a change past the writer is audited
     as signed by nobody; and the chain verifies."""
     # given an order that three people change through the writer
-    began = time.time()
+    began = experiment.target.now()
     audit.change(
         audit.put(1) | {"actor": "alice"},
         audit.update(1, "paid") | {"actor": "bob"},
@@ -431,7 +430,7 @@ def test_an_expiry_is_audited_as_the_services_deletion(audit: Audit, experiment:
     """Time to Live deletes it, and the entry says so: the actor is DynamoDB, not the person who changed the order
     last."""
     # given an order that has expired, and one that a person deletes
-    audit.change(audit.put(1, expires_at=int(time.time()) - 60))
+    audit.change(audit.put(1, expires_at=int(experiment.target.now()) - 60))
     audit.change(audit.put(2), audit.delete(2) | {"actor": "bob"})
 
     # when both are gone, and that is audited
