@@ -1,7 +1,7 @@
 # The interface of the lab. Every target sets up what it needs; `make help` lists them.
 
 PYTHON ?= $(shell command -v python3.13 || echo python3)
-VARIABLES := LAB_DIR PATTERN TARGET YES KEEP PORT EVENT COUNT ID RATE DURATION QUEUE COPY
+VARIABLES := LAB_DIR PATTERN TARGET YES KEEP CLOCK PORT EVENT COUNT ID RATE DURATION QUEUE COPY
 VARIABLES += FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
 export $(VARIABLES)
 # as they were typed: make would expand a $ in them
@@ -79,7 +79,7 @@ verify: setup  ## check what the pattern has recorded: PATTERN=
 destroy: setup  ## destroy a pattern and prove that nothing is left: PATTERN= [COPY=] [YES=1]
 	$(LAB) destroy
 
-test: setup  ## run the experiments of a pattern, or without PATTERN every test there is: [PATTERN=] [KEEP=1]
+test: setup  ## run the experiments of a pattern, or without PATTERN every test there is: [PATTERN=] [KEEP=1] [CLOCK=virtual]
 	$(LAB) test
 
 lint: setup  ## ruff, mypy, terraform fmt and test, checkov, cfn-lint on state machines, tflint

@@ -25,6 +25,7 @@ from lab import faults, follow, journeys, localstack, packages, paths, targets, 
 from lab import load as loads
 from lab import new as template
 from lab import peek as peeking
+from lab.clock import REAL, VIRTUAL
 from lab.console import LabError, console, errors, step
 from lab.deployment import Deployment, FunctionFailed, check_pattern, copies, deployed, in_workspace
 from lab.targets import Target
@@ -108,6 +109,9 @@ def down() -> None:
         stopped = localstack.default().stop()
         progress.result = "LocalStack stopped" if stopped else "LocalStack was not running"
     forget_local()
+    for pattern in localstack.virtual_ones():
+        with step(f"stopping the LocalStack of {pattern}'s experiments"):
+            testing.stop_virtual(pattern)
 
 
 @app.command()
@@ -118,16 +122,22 @@ def status() -> None:
     if instance:
         state = "ready" if localstack.healthy(instance) else "not answering"
         functions = len(lab.function_processes())
-        console.print(f"LocalStack {localstack.VERSION} at {instance.url}: {state} (pid {instance.pid})")
+        console.print(
+            f"LocalStack {localstack.VERSION} at {instance.url}: {state} (pid {instance.pid}), {instance.clock} clock"
+        )
         console.print(f"  {functions} function processes", style="dim")
         console.print(f"  log: {paths.shown(lab.log)}", style="dim")
         scale = ", ".join(f"{name.replace('-', ' ')} {seconds}" for name, seconds in localstack.TIME_SCALE.items())
         console.print(f"  time runs faster than on AWS: {scale}", style="dim")
     else:
         console.print("LocalStack is not running: make up")
+    experimenting = localstack.virtual_ones()
+    for pattern, one in experimenting.items():
+        console.print(f"LocalStack of {pattern}'s experiments at {one.url} (pid {one.pid}), {one.clock} clock")
     table = Table(*(Column(name, overflow="fold") for name in ("pattern", "workspace")), box=None)
     for pattern, workspace in deployed():
-        if instance or not is_local(workspace):  # what was on a LocalStack that is gone is gone with it
+        # what was on a LocalStack that is gone is gone with it
+        if (instance or not is_local(workspace)) and (pattern in experimenting or not is_virtual(workspace)):
             table.add_row(pattern, workspace)
     console.print(table if table.row_count else "Nothing is deployed.")
 
@@ -359,12 +369,15 @@ def destroy(
 ) -> None:
     """Destroys a pattern, and proves that nothing is left of it."""
     check_pattern(pattern)
-    if target == "local" and not localstack.default().running():
-        forget_local()
-        console.print(f"LocalStack is not running, and {pattern} is gone with it.")
-        return
-    chosen = reachable(target)
-    known = copies(pattern, chosen)
+    experimenting = pattern in localstack.virtual_ones() if target == "local" else False
+    known = copies(pattern, targets.virtual(pattern)) if experimenting else {}
+    if copy not in known:
+        if target == "local" and not localstack.default().running():
+            forget_local()
+            console.print(f"LocalStack is not running, and {pattern} is gone with it.")
+            return
+        chosen = reachable(target)
+        known |= copies(pattern, chosen)
     if copy and copy not in known:
         raise LabError(f"Unknown COPY={copy}. There are: {', '.join(known) or 'none'}.")
     deployment = known[copy] if copy else Deployment.of(pattern, chosen)
@@ -377,6 +390,8 @@ def destroy(
         progress.result = (
             f"terraform destroy: {outcome.changes['remove']} destroyed, and nothing is left of {deployment.name}"
         )
+    if experimenting:
+        testing.end_virtual(pattern)
 
 
 @app.command()
@@ -385,19 +400,28 @@ def test(
     target: TargetOption = "local",
     keep: Annotated[bool, typer.Option(envvar="KEEP", help="Keep the isolated copy.")] = False,
     yes: YesOption = False,
+    clock: Annotated[str, typer.Option(envvar="CLOCK", help="virtual, or real: the local target's.")] = VIRTUAL,
 ) -> None:
     """Runs a pattern's experiments on an isolated copy; without a pattern, every test there is."""
     if pattern:
         check_pattern(pattern)
     terraform.find_executable()
+    if clock not in (REAL, VIRTUAL):
+        raise LabError(f"Unknown CLOCK={clock}. There are: {VIRTUAL}, {REAL}.")
+    if target != "local":
+        clock = REAL
     os.environ["KEEP"] = "1" if keep else ""  # pytest's fixtures read it
-    was_running = target != "local" or localstack.default().running() is not None
-    chosen = ready(target, yes)
-    chosen.refuse_small_account()
+    was_running = target != "local" or clock == VIRTUAL or localstack.default().running() is not None
+    if clock == VIRTUAL:  # each pattern's experiments start one of their own
+        chosen = targets.find(target)
+        install_local()
+    else:
+        chosen = ready(target, yes)
+        chosen.refuse_small_account()
     undone = "What is left of it shows in `make status`; `make destroy PATTERN=<name> COPY=<name>` removes it."
     try:
         with said_when_interrupted(undone):
-            code = testing.run_tests(pattern, chosen)
+            code = testing.run_tests(pattern, chosen, clock)
     finally:
         if not was_running and not keep:
             stop_unused()
@@ -428,7 +452,9 @@ def bench(pattern: PatternOption = "fanout") -> None:
 @app.command()
 def clean() -> None:
     """Stops everything, and refuses to forget what is deployed where it outlives the lab."""
-    outlives = [f"{name} ({workspace})" for name, workspace in deployed() if not is_local(workspace)]
+    outlives = [
+        f"{name} ({workspace})" for name, workspace in deployed() if not (is_local(workspace) or is_virtual(workspace))
+    ]
     if outlives:
         raise LabError(f"Still deployed: {', '.join(outlives)}. Destroy it first, or its state is lost.")
     down()
@@ -439,15 +465,22 @@ def start_local() -> None:
     lab = localstack.default()
     if not lab.running() and lab.outdated():
         localstack.refuse_taken_port(lab.port)
-        with step("installing LocalStack (once, about half a minute)") as progress:
-            lab.install()
-            progress.result = f"installed LocalStack {localstack.VERSION} in {paths.shown(lab.environments)}"
+        install_local()
     with step("starting LocalStack") as progress:
         instance, started = lab.start()
         how = "started" if started else "already runs"
         progress.result = f"LocalStack {localstack.VERSION} {how} at {instance.url}"
     if started:
         forget_local()
+
+
+def install_local() -> None:
+    """Installs LocalStack, unless it is."""
+    lab = localstack.default()
+    if lab.outdated():
+        with step("installing LocalStack (once, about half a minute)") as progress:
+            lab.install()
+            progress.result = f"installed LocalStack {localstack.VERSION} in {paths.shown(lab.environments)}"
 
 
 def stop_unused() -> None:
@@ -469,6 +502,11 @@ def forget_local() -> None:
 def is_local(workspace: str) -> bool:
     """Whether it is one of the local target's."""
     return workspace == "local" or workspace.startswith("local-")
+
+
+def is_virtual(workspace: str) -> bool:
+    """Whether it is on the LocalStack of a pattern's experiments, whose clock is virtual."""
+    return workspace.startswith(f"{VIRTUAL}-")
 
 
 def ready(name: str, yes: bool) -> Target:

@@ -92,8 +92,8 @@ class Deployment:
     @property
     def workspace(self) -> str:
         if self.name == self.pattern:
-            return self.target.name
-        return f"{self.target.name}-{self.name.removesuffix(f'-{self.pattern}')}"
+            return self.target.workspace
+        return f"{self.target.workspace}-{self.name.removesuffix(f'-{self.pattern}')}"
 
     @property
     def folder(self) -> Path:
@@ -269,30 +269,33 @@ def depth(sqs: Any, queue_url: str) -> Depth:
     return Depth(**{field: int(found[attribute]) for field, attribute in asked.items()})
 
 
-def deployed(target_name: str | None = None) -> Iterator[tuple[str, str]]:
-    """(pattern, workspace) of every copy of which Terraform holds state, on one target or on all."""
+def deployed(of: str | None = None) -> Iterator[tuple[str, str]]:
+    """(pattern, workspace) of every copy of which Terraform holds state, on all targets or on one (`workspace`)."""
     for state in sorted(paths.STATE.glob("*/*/terraform.tfstate")):
         workspace = state.parent.name
-        if target_name is None or workspace == target_name or workspace.startswith(f"{target_name}-"):
+        if of is None or workspace == of or workspace.startswith(f"{of}-"):
             yield state.parent.parent.name, workspace
 
 
 def copies(pattern: str, target: Target) -> dict[str, Deployment]:
     """A pattern's isolated copies that are deployed, by what `COPY=` calls them."""
-    names = [name for of, name in deployed(target.name) if of == pattern and name != target.name]
-    return {name.removeprefix(f"{target.name}-"): in_workspace(pattern, name, target) for name in names}
+    names = [name for of, name in deployed(target.workspace) if of == pattern and name != target.workspace]
+    return {name.removeprefix(f"{target.workspace}-"): in_workspace(pattern, name, target) for name in names}
 
 
-def made_by(run: str, target: Target) -> list[Deployment]:
-    """The copies that a run of tests deployed on its target, or began to, and that are not kept for a later run."""
+def made_by(run: str, target_of: Callable[[str], Target]) -> list[Deployment]:
+    """The copies that a run of tests deployed, or began to, and that are not kept for a later run.
+
+    `target_of` is the target on which the run deployed the copies of a pattern.
+    """
     mine = [mark.parent for mark in sorted(paths.STATE.glob("*/*/run")) if mark.read_text() == run]
-    made = [in_workspace(state.parent.name, state.name, target) for state in mine]
+    made = [in_workspace(state.parent.name, state.name, target_of(state.parent.name)) for state in mine]
     return [copy for copy in made if not copy.is_kept]
 
 
 def in_workspace(pattern: str, workspace: str, target: Target) -> Deployment:
     """The copy whose state a workspace holds; with its variables, if it was kept."""
-    copy, file = workspace.removeprefix(target.name).removeprefix("-"), _kept_file(pattern, workspace)
+    copy, file = workspace.removeprefix(target.workspace).removeprefix("-"), _kept_file(pattern, workspace)
     variables = json.loads(file.read_text()) if file.exists() else {}
     return Deployment(pattern, target, f"{copy}-{pattern}" if copy else pattern, variables)
 

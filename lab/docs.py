@@ -22,6 +22,7 @@ INTERFACE = ("<!-- BEGIN_TF_DOCS -->", "<!-- END_TF_DOCS -->")
 STATES = ("<!-- BEGIN STATES -->", "<!-- END STATES -->")
 CONTRACT = ("<!-- BEGIN CONTRACT -->", "<!-- END CONTRACT -->")
 BAD_INPUT = ("<!-- BEGIN BAD INPUT -->", "<!-- END BAD INPUT -->")
+REAL_TIME = ("<!-- BEGIN REAL TIME -->", "<!-- END REAL TIME -->")
 GAPS = ("<!-- BEGIN GAPS -->", "<!-- END GAPS -->")
 TABLE = re.compile(r"(<!-- BEGIN TABLE (test_\w+) -->)")
 NOT_RUN = "not run yet"
@@ -61,6 +62,7 @@ def parts() -> dict[Path, dict[Markers, str]]:
         wanted[folder / "README.md"] = {INTERFACE: interface(folder)}
     wanted[paths.ROOT / "docs/contract.md"] = {CONTRACT: contract.table()}
     wanted[paths.ROOT / "docs/bad-input.md"] = {BAD_INPUT: bad_inputs()}
+    wanted[paths.ROOT / "docs/experiments.md"] = {REAL_TIME: real_time()}
     wanted[paths.ROOT / "docs/gaps.md"] = {GAPS: gaps()}
     return wanted
 
@@ -132,6 +134,17 @@ def failures(pattern: str) -> str:
             f"| [{experiment.kwargs['failure']}](tests/test_failures.py#L{line}) | {claim(function)} "
             f"| {seen} ({semantics}) |"
         )
+    return "\n".join(rows)
+
+
+def real_time() -> str:
+    """The experiments that stay on real time, and why."""
+    rows = ["| Experiment | Why it stays on real time |", "|---|---|"]
+    for pattern in patterns():
+        for function in experiments(pattern):
+            if found := mark(function, "real_time"):
+                file, line = f"patterns/{pattern}/tests/test_failures.py", function.__code__.co_firstlineno
+                rows.append(f"| {pattern}: [{claim(function)}](../{file}#L{line}) | {found.kwargs['reason']} |")
     return "\n".join(rows)
 
 

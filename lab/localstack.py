@@ -20,6 +20,7 @@ from filelock import FileLock
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lab import paths
+from lab.clock import REAL, VIRTUAL
 from lab.console import LabError, tail
 from lab.environments import Environment
 
@@ -39,11 +40,12 @@ _users: dict[Path, IO[str]] = {}  # by folder: a file that is locked, and open, 
 
 @dataclass(frozen=True)
 class Instance:
-    """A running LocalStack: process id, the process's start time (seconds since the epoch), and port."""
+    """A running LocalStack: process id, the process's start time (seconds since the epoch), port, and clock."""
 
     pid: int
     created: float
     port: int
+    clock: str = REAL
 
     @property
     def url(self) -> str:
@@ -60,10 +62,16 @@ class LocalStack:
     folder: Path
     port: int = DEFAULT_PORT
     environments: Path = paths.LAB / "localstack"
+    clock: str = REAL
 
     @property
     def log(self) -> Path:
         return self.folder / "localstack.log"
+
+    @property
+    def clock_page(self) -> Path:
+        """Where a virtual clock shows the time."""
+        return self.folder / "clock"
 
     def running(self) -> Instance | None:
         """The instance that the pid file names, if its process is still the one that wrote it."""
@@ -217,13 +225,14 @@ class LocalStack:
             *(str(self.python), "-m", "localstack_host"),
             *("--port", str(self.port), "--dir", str(self.folder)),
             *("--function-python", str(self.function_python)),
+            *(["--clock", self.clock] if self.clock != REAL else []),
             *(f"--{name}={seconds}" for name, seconds in TIME_SCALE.items()),
         ]
         with self.log.open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        instance = Instance(process.pid, psutil.Process(process.pid).create_time(), self.port)
+        instance = Instance(process.pid, psutil.Process(process.pid).create_time(), self.port, self.clock)
         paths.write(self._pid_file, json.dumps(instance.__dict__))
         try:
             deadline = time.monotonic() + READY_SECONDS
@@ -257,6 +266,19 @@ def default() -> LocalStack:
     return lab
 
 
+def virtual(pattern: str) -> LocalStack:
+    """The LocalStack with a virtual clock for a pattern's experiments, on its port if it runs, else on a free one."""
+    folder = _virtual_folder() / pattern
+    running = LocalStack(folder).running()
+    return LocalStack(folder, running.port if running else _free_port(), clock=VIRTUAL)
+
+
+def virtual_ones() -> dict[str, Instance]:
+    """Those that run, by pattern."""
+    found = {folder.name: LocalStack(folder).running() for folder in sorted(_virtual_folder().glob("*"))}
+    return {pattern: instance for pattern, instance in found.items() if instance}
+
+
 def healthy(instance: Instance, within: float = 2.0) -> bool:
     """Whether the instance answers its health check within so many seconds."""
     url = f"{instance.url}/_localstack/health"
@@ -278,6 +300,16 @@ def refuse_taken_port(port: int) -> None:
             pass
     who = next(_listeners(port), "a process of another user")
     raise LabError(f"Port {port} is in use by {who}. End it, or choose another port: make up PORT={port + 11}")
+
+
+def _virtual_folder() -> Path:
+    return paths.LAB / "localstack" / "virtual"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _ends(process: psutil.Process, within: float) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab import evidence, targets
+from lab import evidence, targets, testing
+from lab.clock import REAL
 from lab.console import console, step
 from lab.deployment import Deployment, kept
 from lab.experiment import Experiment, claim
@@ -19,10 +20,24 @@ from lab.experiment import Experiment, claim
 BACKGROUND = 10  # the niceness of what runs beside experiments
 
 
-@pytest.fixture(scope="session")
-def target() -> targets.Target:
-    """The target that TARGET names."""
-    return targets.find(os.environ.get("TARGET") or "local")
+@pytest.fixture(scope="module")
+def target(request: pytest.FixtureRequest) -> Iterator[targets.Target]:
+    """The target that TARGET names. The local one is, but with CLOCK=real, a LocalStack of the pattern's own.
+
+    Its clock is virtual. It is ended afterwards, unless copies on it are kept.
+    """
+    name = os.environ.get("TARGET") or "local"
+    if name != "local" or os.environ.get("CLOCK") == REAL:
+        yield targets.find(name)
+        return
+    pattern = request.path.parent.parent.name
+    try:
+        with _shown(request), step(f"starting a LocalStack with a virtual clock for {pattern}") as progress:
+            started = testing.start_virtual(pattern)
+            progress.result = f"LocalStack with a virtual clock for {pattern} at {started.endpoint}"
+        yield started
+    finally:
+        testing.end_virtual(pattern)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +74,7 @@ def deployments(request: pytest.FixtureRequest, target: targets.Target) -> Itera
                 with _shown(request):
                     console.print(
                         f"Kept {copy.name}. Use it again: make test PATTERN={pattern} KEEP=1. Remove it: make destroy "
-                        f"PATTERN={pattern} COPY={copy.workspace.removeprefix(f'{target.name}-')}"
+                        f"PATTERN={pattern} COPY={copy.workspace.removeprefix(f'{target.workspace}-')}"
                     )
         else:
             with _shown(request), step(f"destroying {names}") as progress:
@@ -78,9 +93,11 @@ def experiment(request: pytest.FixtureRequest, deployment: Deployment) -> Iterat
     """The experiment that the test is; its evidence is written when the test ends, however it ends."""
     mark = request.node.get_closest_marker("experiment")
     about = claim(request.node.function)
-    running = Experiment(deployment, request.node.name, mark.kwargs["failure"], about, mark.args)
-    yield running
-    running.save(outcome(request.node.stash.get(_REPORT, None)))
+    real_time = request.node.get_closest_marker("real_time") is not None
+    with deployment.target.clock.used(real_time) as clock:
+        running = Experiment(deployment, request.node.name, mark.kwargs["failure"], about, mark.args, clock.name)
+        yield running
+        running.save(outcome(request.node.stash.get(_REPORT, None)))
 
 
 def outcome(report: pytest.TestReport | None) -> str:
@@ -96,6 +113,7 @@ _REPORT = pytest.StashKey[pytest.TestReport]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "experiment(*semantics, failure): an experiment, and the semantics it rests on")
     config.addinivalue_line("markers", "variant(**variables): runs on a copy with these Terraform variables added")
+    config.addinivalue_line("markers", "real_time(*, reason): means something else where the target's clock is virtual")
     config.addinivalue_line("markers", "gap(id): cannot pass on a target with this entry in lab/gaps.toml")
 
 

@@ -16,7 +16,7 @@ from localstack_client.config import get_service_endpoint
 
 from fault_injection.rules import THROTTLED
 from lab import localstack, paths
-from lab.clock import REAL_CLOCK, Clock
+from lab.clock import REAL_CLOCK, VIRTUAL, Clock, VirtualClock
 from lab.console import LabError
 
 LONGEST_FUNCTION_SECONDS = 900  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
@@ -39,6 +39,11 @@ class Target:
     region: str
     access_key: str | None = None
     clock: Clock = REAL_CLOCK
+
+    @property
+    def workspace(self) -> str:
+        """What the Terraform workspaces of its deployments begin with."""
+        return VIRTUAL if self.clock.name == VIRTUAL else self.name
 
     def now(self) -> float:
         """The time on the target's clock, in seconds since the epoch."""
@@ -162,8 +167,18 @@ def known_gaps() -> list[Gap]:
 
 def local() -> Target:
     """The lab's own LocalStack; it need not be running."""
-    url = f"http://127.0.0.1:{localstack.default().port}"
-    return Target("local", f"LocalStack {localstack.VERSION}", url, "us-east-1", _PLACEHOLDER)
+    return _on(localstack.default(), REAL_CLOCK)
+
+
+def virtual(pattern: str) -> Target:
+    """The LocalStack with a virtual clock for a pattern's experiments; it need not be running."""
+    lab = localstack.virtual(pattern)
+    return _on(lab, VirtualClock(lab.clock_page))
+
+
+def _on(lab: localstack.LocalStack, clock: Clock) -> Target:
+    version = f"LocalStack {localstack.VERSION}"
+    return Target("local", version, f"http://127.0.0.1:{lab.port}", "us-east-1", _PLACEHOLDER, clock)
 
 
 def endpoint() -> Target:

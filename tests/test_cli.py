@@ -270,7 +270,7 @@ class TestWhichTarget:
     ) -> None:
         fake_terraform("")
 
-        done = lab(command, PATTERN="fanout", PATH=os.environ["PATH"])
+        done = lab(command, PATTERN="fanout", CLOCK="real", PATH=os.environ["PATH"])
 
         url = f"http://127.0.0.1:{hanging}"
         assert f"✗ LocalStack (pid {os.getpid()}) does not answer at {url} within " in refused(done)
@@ -987,6 +987,44 @@ class TestWhatIsRemembered:
         assert shown[0] == "LocalStack is not running: make up"
         assert [line.split() for line in shown[2:]] == [["fanout", "aws"]]
 
+    def test_the_localstack_of_a_patterns_experiments_is_shown_with_what_is_kept_on_it(
+        self, lab: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for workspace in ("local-t3fa9c1", "virtual-t3fa9c2"):
+            self.keep_state(tmp_path / "lab", workspace)
+        running = localstack.Instance(7, 0.0, 4600, "virtual")
+        monkeypatch.setattr(localstack, "virtual_ones", lambda: {"fanout": running})
+
+        shown = lab("status").stdout.splitlines()
+
+        assert shown[:2] == [
+            "LocalStack is not running: make up",
+            "LocalStack of fanout's experiments at http://127.0.0.1:4600 (pid 7), virtual clock",
+        ]
+        assert [line.split() for line in shown[3:]] == [["fanout", "virtual-t3fa9c2"]]
+
+    def test_a_copy_that_experiments_kept_is_destroyed_where_it_is(
+        self, lab: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        state = self.keep_state(tmp_path / "lab", "virtual-t3fa9c2")
+        done: list[str] = []
+        running = localstack.Instance(os.getpid(), psutil.Process().create_time(), 4600, "virtual")
+        folder = tmp_path / "lab/localstack/virtual/fanout"
+        folder.mkdir(parents=True)
+        (folder / "localstack.pid").write_text(json.dumps(running.__dict__))
+
+        def destroy(self: Deployment, show: Callable[[str], None]) -> Outcome:
+            done.append(f"destroyed {self.name} at {self.target.endpoint}")
+            state.unlink()
+            return Outcome({"add": 0, "change": 0, "remove": 1}, 0)
+
+        monkeypatch.setattr(Deployment, "destroy", destroy)
+        monkeypatch.setattr(localstack.LocalStack, "stop", lambda self: done.append(f"stopped {self.port}"))
+
+        assert lab("destroy", PATTERN="fanout", COPY="t3fa9c2").returncode == 0
+
+        assert done == ["destroyed t3fa9c2-fanout at http://127.0.0.1:4600", "stopped 4600"]
+
     def test_down_and_status_when_nothing_runs(self, lab: Shell) -> None:
         assert "LocalStack was not running" in lab("down").stdout
         assert lab("status").stdout == "LocalStack is not running: make up\nNothing is deployed.\n"
@@ -1028,25 +1066,57 @@ class TestOrder:
         monkeypatch.setattr(localstack.LocalStack, "running", lambda self: instance)
         monkeypatch.setattr(cli, "start_local", lambda: None)
         monkeypatch.setattr(cli, "down", lambda: stopped.append(True))
-        monkeypatch.setattr(testing, "run_tests", lambda pattern, target: 3)
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target, clock: 3)
 
-        result = CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", "KEEP": keep})
+        result = CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", "KEEP": keep, "CLOCK": "real"})
 
         assert result.exit_code == 3
         assert bool(stopped) is stops
+
+    @pytest.mark.parametrize(
+        ("chosen", "clock", "started"),
+        [
+            ({}, "virtual", False),
+            ({"CLOCK": "virtual"}, "virtual", False),
+            ({"CLOCK": "real"}, "real", True),
+            ({"TARGET": "endpoint"}, "real", False),
+            ({"TARGET": "endpoint", "CLOCK": "virtual"}, "real", False),
+        ],
+    )
+    def test_experiments_run_on_a_virtual_clock_unless_the_target_or_its_user_has_none(
+        self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path, chosen: dict[str, str], clock: str, started: bool
+    ) -> None:
+        ran: list[str] = []
+        monkeypatch.setattr(cli, "start_local", lambda: ran.append("started"))
+        monkeypatch.setattr(cli, "stop_unused", lambda: None)
+        monkeypatch.setattr(localstack.LocalStack, "outdated", lambda self: False)
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+        monkeypatch.setattr(Target, "identity", lambda self: "000000000000")
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target, clock: ran.append(clock))
+
+        CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", **chosen}, catch_exceptions=False)
+
+        assert ran == (["started"] if started else []) + [clock]
+
+    def test_another_clock_is_refused(self, lab: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+
+        said = refused(lab("test", PATTERN="fanout", CLOCK="fast"))
+
+        assert said.strip() == "✗ Unknown CLOCK=fast. There are: virtual, real."
 
     def test_a_localstack_that_something_else_uses_goes_on(
         self, lab: Shell, monkeypatch: pytest.MonkeyPatch, lab_dir: Path
     ) -> None:
         monkeypatch.setattr(cli, "start_local", lambda: None)
         monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
-        monkeypatch.setattr(testing, "run_tests", lambda pattern, target: 3)
+        monkeypatch.setattr(testing, "run_tests", lambda pattern, target, clock: 3)
         monkeypatch.setattr(localstack.LocalStack, "stop", lambda self: pytest.fail("it was stopped"))
         state = lab_dir / "state/stream-audit/local/terraform.tfstate"
         state.parent.mkdir(parents=True)
         state.touch()
 
-        done = lab("test", PATTERN="fanout")
+        done = lab("test", PATTERN="fanout", CLOCK="real")
 
         said = "LocalStack goes on: {}. To stop it: make down"
         assert done.stdout.splitlines() == [said.format("stream-audit (local)")]
@@ -1056,7 +1126,7 @@ class TestOrder:
         users = lab_dir / "localstack/data/.users"
         with users.open() as file:  # another command that has begun, and has deployed nothing yet
             fcntl.flock(file, fcntl.LOCK_SH)
-            done = lab("test", PATTERN="fanout")
+            done = lab("test", PATTERN="fanout", CLOCK="real")
 
         assert done.stdout.splitlines() == [said.format("another command uses it")]
 

@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,25 @@ class TestOneProcess:
             assert localstack.default().port == lab.port
         finally:
             lab.stop()
+
+    def test_a_patterns_own_runs_on_a_virtual_clock_and_is_found(
+        self, pretend: Callable[..., LocalStack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environments = pretend("import sys; print(sys.argv, flush=True)" + SERVER).environments
+        monkeypatch.setattr(paths, "LAB", tmp_path)
+        assert localstack.virtual_ones() == {}
+        lab = replace(localstack.virtual("fanout"), environments=environments)
+
+        instance, _ = lab.start()
+        try:
+            assert "'--clock', 'virtual'" in lab.log.read_text()
+            assert instance.clock == "virtual"
+            assert localstack.virtual_ones() == {"fanout": instance}
+            assert localstack.virtual("fanout").port == lab.port
+            assert localstack.virtual("s3-trigger").port != lab.port
+        finally:
+            lab.stop()
+        assert localstack.virtual_ones() == {}
 
     def test_starts_at_the_same_time_make_one(self, pretend: Callable[..., LocalStack]) -> None:
         lab = pretend()

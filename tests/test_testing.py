@@ -1,15 +1,20 @@
 """How a run is spread over its workers, and what it cleans up."""
 
+import fcntl
+import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from lab import paths, targets, testing
+from lab import localstack, paths, targets, testing
 from lab.console import LabError
 from lab.deployment import Deployment, deployed
+from lab.localstack import Instance, LocalStack
 
 NICENESS = """  # of each worker: its own is that of whoever runs this test
 import os
@@ -110,7 +115,7 @@ class TestWhatARunLeaves:
 
         monkeypatch.setattr(Deployment, "destroy", destroy)
 
-        assert testing.run_tests("fanout", targets.local()) == -9
+        assert testing.run_tests("fanout", targets.local(), "real") == -9
 
         assert destroyed == ["fanout", "s3-trigger"]
         assert [pattern for pattern, _ in deployed()] == ["fanout", "fanout", "stream-audit"]
@@ -127,9 +132,57 @@ class TestWhatARunLeaves:
         monkeypatch.setattr(Deployment, "destroy", destroy)
 
         with pytest.raises(LabError, match=r"^something is left$"):
-            testing.run_tests("fanout", targets.local())
+            testing.run_tests("fanout", targets.local(), "real")
 
         assert tried == ["fanout", "s3-trigger"]
+
+
+class TestVirtual:
+    """What is ended of the LocalStacks that experiments on a virtual clock have."""
+
+    @pytest.fixture
+    def stopped(self, lab_dir: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Those that were stopped; a copy of fanout is deployed on its own, and one of stream-audit kept on its own."""
+        found: list[str] = []
+        monkeypatch.setattr(LocalStack, "stop", lambda self: found.append(self.folder.name))
+        for pattern in ("fanout", "stream-audit"):
+            copy = Deployment.isolated(pattern, targets.virtual(pattern), {})
+            state = copy.terraform.state / copy.workspace / "terraform.tfstate"
+            state.parent.mkdir(parents=True)
+            state.touch()
+        copy.keep()
+        running = Instance(os.getpid(), psutil.Process().create_time(), 4600, "virtual")
+        for pattern in ("fanout", "stream-audit"):
+            folder = localstack.virtual(pattern).folder
+            folder.mkdir(parents=True)
+            (folder / "localstack.pid").write_text(json.dumps(running.__dict__))
+        return found
+
+    def test_after_a_run_those_are_ended_on_which_nothing_is_kept(
+        self, stopped: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(testing, "_pytest", lambda arguments, **environment: 0)
+
+        assert testing.run_tests("fanout", targets.local(), "virtual") == 0
+
+        assert stopped == ["fanout"]
+        assert [pattern for pattern, _ in deployed()] == ["stream-audit"]
+
+    def test_one_that_another_process_uses_goes_on(self, stopped: list[str], lab_dir: Path) -> None:
+        with (lab_dir / "localstack/virtual/fanout/.users").open("a") as users:
+            fcntl.flock(users, fcntl.LOCK_SH)
+            testing.end_virtual("fanout")
+
+        assert stopped == []
+        assert len(list(deployed())) == 2
+
+    def test_one_that_starts_is_empty(self, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(LocalStack, "start", lambda self: (None, True))
+
+        target = testing.start_virtual("stream-audit")
+
+        assert (target.name, target.workspace, target.clock.name) == ("local", "virtual", "virtual")
+        assert [pattern for pattern, _ in deployed()] == ["fanout"]
 
 
 @pytest.mark.parametrize(("name", "parallel"), [("aws", False), ("local", True)])
@@ -148,7 +201,7 @@ def test_on_aws_one_pattern_comes_after_another(
     for variable in ("LOCALSTACK_HOST_PYTHON", "LOCALSTACK_HOST_FUNCTION_PYTHON"):
         monkeypatch.setenv(variable, "")
 
-    testing.run_tests("", targets.Target(name, name, None, "eu-west-1", "test"))
+    testing.run_tests("", targets.Target(name, name, None, "eu-west-1", "test"), "real")
 
     assert ("-n" in run[0]) == parallel
     assert "patterns" in run[0]

@@ -16,6 +16,7 @@ from rich.table import Table
 from lab import evidence, packages, paths, targets, testing
 from lab.bench import local_target
 from lab.bench.measurement import Measurement, timed
+from lab.clock import VIRTUAL
 from lab.console import console, step
 from lab.deployment import Deployment, answer
 
@@ -141,7 +142,7 @@ def invocations(copy: Deployment) -> Iterator[Measurement]:
 def experiments(pattern: str, target: targets.Target) -> Iterator[Measurement]:
     """The pattern's test run, and each of its experiments by itself, from its evidence."""
     with timed() as whole:
-        testing.run_tests(pattern, target)
+        testing.run_tests(pattern, target, VIRTUAL)
     yield Measurement("test of the pattern, with its deployment", whole(), promised=300)
     for name, found in evidence.in_folder(paths.EVIDENCE / pattern).items():
         yield Measurement(f"  {name.removeprefix('test_')}: {found.outcome}", found.seconds)

@@ -140,6 +140,7 @@ def peak(intervals: list[tuple[float, float]]) -> int:
     return most
 
 
+@pytest.mark.real_time(reason="It is about throughput, and sends while it waits.")
 @pytest.mark.experiment("SQS-12", failure="None: a burst of 500 orders")
 def test_a_burst_waits_and_the_downstream_sees_two_at_a_time(buffer: Buffer, experiment: Experiment) -> None:
     """The queue takes them all, and its depth falls at the pace of the downstream, which never sees more calls at once
