@@ -35,7 +35,7 @@ run "a_stream_with_both_images_and_a_trail_that_can_be_restored" {
   }
 
   assert {
-    condition     = keys(output.audit.alarms) == ["discarded", "errors", "iterator_age", "throttles"]
+    condition     = keys(output.audit.alarms) == ["destination", "discarded", "errors", "iterator_age", "throttles"]
     error_message = "Alarms: ${jsonencode(keys(output.audit.alarms))}"
   }
 
