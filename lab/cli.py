@@ -105,10 +105,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stops the local target; what was deployed on it is gone with it."""
-    with step("stopping LocalStack") as progress:
-        stopped = localstack.default().stop()
-        progress.result = "LocalStack stopped" if stopped else "LocalStack was not running"
-    forget_local()
+    stop_local()
     for pattern in localstack.virtual_ones():
         with step(f"stopping the LocalStack of {pattern}'s experiments"):
             testing.stop_virtual(pattern)
@@ -483,12 +480,20 @@ def install_local() -> None:
             progress.result = f"installed LocalStack {localstack.VERSION} in {paths.shown(lab.environments)}"
 
 
+def stop_local() -> None:
+    """Stops the lab's own LocalStack, and none of those that experiments have."""
+    with step("stopping LocalStack") as progress:
+        stopped = localstack.default().stop()
+        progress.result = "LocalStack stopped" if stopped else "LocalStack was not running"
+    forget_local()
+
+
 def stop_unused() -> None:
     """Stops the local target, unless another command uses it, or something is deployed on it."""
     with localstack.default().alone() as alone:
         found = ", ".join(f"{pattern} ({workspace})" for pattern, workspace in deployed("local"))
         if alone and not found:
-            down()
+            stop_local()
         else:
             console.print(f"LocalStack goes on: {found or 'another command uses it'}. To stop it: make down")
 

@@ -1065,7 +1065,9 @@ class TestOrder:
         stopped: list[bool] = []
         monkeypatch.setattr(localstack.LocalStack, "running", lambda self: instance)
         monkeypatch.setattr(cli, "start_local", lambda: None)
-        monkeypatch.setattr(cli, "down", lambda: stopped.append(True))
+        monkeypatch.setattr(cli, "stop_local", lambda: stopped.append(True))
+        monkeypatch.setattr(localstack, "virtual_ones", lambda: {"s3-trigger": instance})
+        monkeypatch.setattr(testing, "stop_virtual", lambda pattern: pytest.fail("another run's was stopped"))
         monkeypatch.setattr(testing, "run_tests", lambda pattern, target, clock: 3)
 
         result = CliRunner().invoke(cli.app, ["test"], env={"PATTERN": "fanout", "KEEP": keep, "CLOCK": "real"})
