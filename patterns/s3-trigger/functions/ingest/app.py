@@ -45,7 +45,7 @@ def ingest(upload: Upload) -> None:
     logger.append_keys(correlation_id=traced_by)
     reason, content = "", {}
     try:
-        content = invoice(stored, MAX_OBJECT_BYTES)
+        content = invoice(upload, stored, MAX_OBJECT_BYTES)
     except Unprocessable as error:
         reason = str(error)
 

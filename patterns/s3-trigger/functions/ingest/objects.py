@@ -24,6 +24,10 @@ CORRELATION_ID = re.compile(r"[!-~]{1,256}")
 MAX_KEY_BYTES = 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET = re.compile("[a-z0-9.-]{3,63}")
+# By this name S3 hands out an object that was stored while versioning was not in force, as up to 15 minutes after it
+# was enabled: https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+NO_VERSION_ID = "null"
+UNVERSIONED = "no version id: versioning was not in force when it was uploaded. Upload it again"
 SEQUENCER = re.compile("[0-9A-Fa-f]{1,64}")
 # What S3 answers when this version can never be read, whoever asks again: what that means, and what helps.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -80,14 +84,14 @@ def parse(record: Any) -> Upload:
         bucket, described = record["s3"]["bucket"]["name"], record["s3"]["object"]
         if not BUCKET.fullmatch(bucket):
             raise ValueError("the bucket's name can be none")
-        if "versionId" not in described:
-            raise ValueError(f"no versionId: versioning is not enabled on {bucket}")
         if not SEQUENCER.fullmatch(described["sequencer"]):
             raise ValueError("sequencer is no hexadecimal number")
         return Upload(
             bucket=bucket,
             key=orders.identifier({"key": unquote_plus(described["key"])}, "key", MAX_KEY_BYTES),
-            version_id=orders.identifier(described, "versionId", MAX_KEY_BYTES),
+            version_id=NO_VERSION_ID
+            if described.get("versionId") is None
+            else orders.identifier(described, "versionId", MAX_KEY_BYTES),
             sequencer=described["sequencer"],
         )
     except PermanentError as error:
@@ -133,8 +137,13 @@ def metadata(upload: Upload) -> dict[str, str]:
     return dict(found)
 
 
-def invoice(stored: Stored, max_bytes: int) -> dict[str, Any]:
-    """`invoice_id` and `amount` of an object that is an invoice. Raises Unprocessable for one that is none."""
+def invoice(upload: Upload, stored: Stored, max_bytes: int) -> dict[str, Any]:
+    """`invoice_id` and `amount` of an object that is an invoice. Raises Unprocessable for one that is none.
+
+    Also for one without a version: the worker, or a retry, might get another's content.
+    """
+    if upload.version_id == NO_VERSION_ID:
+        raise Unprocessable(UNVERSIONED)
     if stored.unreadable:
         raise Unprocessable(stored.unreadable)
     if stored.size > max_bytes:

@@ -21,6 +21,10 @@ MAX_KEY_BYTES = 1024
 MAX_SIZE = 16 * 1024 * 1024  # bytes: ten objects at once fit into the function's memory
 MAX_CORRELATION_ID_LENGTH = 256  # ingest takes no longer one
 
+# S3 calls the version so that is stored before versioning works, which may take 15 minutes:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+NO_VERSION_ID = "null"
+
 s3 = boto3.client("s3")
 
 
@@ -49,7 +53,7 @@ def upload(item: dict[str, Any], correlation_id: str) -> dict[str, str]:
         ContentType="application/json",
         Metadata={"correlation-id": correlation_id},
     )
-    return {"key": key, "version_id": stored["VersionId"], "correlation_id": correlation_id}
+    return {"key": key, "version_id": stored.get("VersionId", NO_VERSION_ID), "correlation_id": correlation_id}
 
 
 def attempt(item: Any, correlation_id: str | None) -> dict[str, str] | str:
