@@ -280,3 +280,13 @@ def test_every_dead_letter_queue_can_be_looked_into(folder: Path) -> None:
     told = str(dict(blocks(folder, "output")).get("dead_letter_queues", {}).get("value", ""))
 
     assert set(re.findall(r"module\.(\w+)", told)) == made
+
+
+def test_ci_runs_the_oldest_provider_that_is_taken_and_the_newest() -> None:
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text()
+    taken = {re.search(r'version = ">= ([\d.]+), < 7', file.read_text()) for file in ROOT.glob("*/*/versions.tf")}
+    oldest = {found[1] if found else None for found in taken}
+
+    assert oldest == {"5.100"}
+    assert f"provider: {oldest.pop()}.0" in workflow
+    assert "provider: [newest 6.x]" in workflow
