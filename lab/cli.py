@@ -32,6 +32,21 @@ from lab.targets import Target
 
 INTERRUPTED = 130  # the exit status of what SIGINT ended: 128 + 2
 
+# https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html (mappings),
+# https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html (filters), and of S3
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-event-notifications.html (notifications) and
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html (versioning)
+FIRST_MINUTES = (
+    "AWS takes some minutes to begin: event source mappings up to a few, notifications of S3 about 5, filter policies "
+    "of SNS and versioning of S3 up to 15. What is sent before may reach too many, or nobody, ever."
+)
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/pointintimerecovery_beforeyoubegin.html (backup) and
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html (metrics); the rest is belief
+TRACES = (
+    "What AWS keeps all the same: metrics, for 15 months; of a table with point-in-time recovery a system backup, for "
+    "35 days, at no charge; the resource policy that lets it deliver logs, which is the account's."
+)
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 PatternOption = Annotated[str, typer.Option(envvar="PATTERN", help="Name of a pattern.")]
@@ -193,6 +208,8 @@ def apply(pattern: PatternOption = "", target: TargetOption = "local", yes: YesO
     console.print(f"\n[bold]{pattern}[/bold] is deployed on {deployment.target.name}. Its outputs:")
     for name, value in deployment.outputs.items():
         console.print(f"  {name} = {short(value)}", markup=False)
+    if target == "aws":
+        console.print(f"\n{FIRST_MINUTES}")
     parameter = deployment.contract.faults_parameter  # says what is wrong with the outputs, if anything is
     if target == "aws" and parameter:
         console.print(
@@ -389,6 +406,8 @@ def destroy(
         )
     if experimenting:
         testing.end_virtual(pattern)
+    if target == "aws":
+        console.print(TRACES)
 
 
 @app.command()

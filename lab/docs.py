@@ -223,7 +223,7 @@ def gaps() -> str:
     }
     columns = ("Gap", "Target", "Semantic", "What happens instead", "Why")
     met = [f"## Gaps that an experiment expects\n\n| {' | '.join(columns)} | Expected by |", "|---" * 6 + "|"]
-    others = [f"## Gaps that no experiment meets\n\n| {' | '.join(columns)} |", "|---" * 5 + "|"]
+    others = [f"## Gaps that no experiment expects\n\n| {' | '.join(columns)} |", "|---" * 5 + "|"]
     for gap in targets.known_gaps():
         semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})" if gap.semantic else ""
         row = f'| <a id="{gap.id}"></a>`{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |'

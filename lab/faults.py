@@ -32,6 +32,7 @@ from lab.targets import is_throttled
 # How long a change of an event source mapping may take, on the local target. On AWS an update takes up to 90 s, and one
 # that was just created minutes (STR-7): https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 SETTLE_SECONDS = 60
+ACTS_WITHIN_SECONDS = 60.0  # on AWS
 LOGGED_SECONDS = 40.0  # until what a function has logged can be read, on a machine that does much else
 
 
@@ -231,6 +232,7 @@ def visibility_timeout(deployment: Deployment, queue_url: str, seconds: int) -> 
     before = sqs.get_queue_attributes(**named, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(**named, Attributes={"VisibilityTimeout": str(seconds)})
     try:
+        _until_it_acts(deployment)
         yield
     finally:
         sqs.set_queue_attributes(**named, Attributes=before)
@@ -265,6 +267,7 @@ def queue_policy_revoked(deployment: Deployment, queue_url: str) -> Iterator[Non
     policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["Policy"])["Attributes"]["Policy"]
     sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": ""})
     try:
+        _until_it_acts(deployment)
         yield
     finally:
         sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
@@ -329,6 +332,7 @@ def definition_changed(
     change(definition)
     client.update_state_machine(stateMachineArn=state_machine_arn, definition=json.dumps(definition))
     try:
+        _until_it_acts(deployment)
         yield
     finally:
         client.update_state_machine(stateMachineArn=state_machine_arn, definition=before)
@@ -393,6 +397,17 @@ def _update_mapping(deployment: Deployment, mapping: str, state: str = "Enabled"
 def _code(error: BaseException) -> str | None:
     """The code with which AWS refused a call, if it did."""
     return error.response["Error"]["Code"] if isinstance(error, ClientError) else None
+
+
+def _until_it_acts(deployment: Deployment) -> None:
+    """Waits as long as AWS may take to act on a change that nothing there tells the end of: 60 s for a queue's
+    attributes, and seconds for a state machine's definition.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
+    """
+    if deployment.target.name == "aws":
+        time.sleep(ACTS_WITHIN_SECONDS)
 
 
 def _configure(deployment: Deployment, function: str, configuration: dict[str, Any]) -> None:

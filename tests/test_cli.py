@@ -488,6 +488,28 @@ class TestAws:
         if not runs:
             assert f"In eu-central-1 this account may run {limit} executions of functions at once." in str(ended.value)
 
+    def test_apply_says_what_aws_takes_minutes_for_and_destroy_what_it_keeps(
+        self, monkeypatch: pytest.MonkeyPatch, lab_dir: Path
+    ) -> None:
+        aws = Target("aws", "AWS", None, "eu-central-1", "test")
+        monkeypatch.setattr(Target, "identity", lambda self: "123456789012")
+        monkeypatch.setitem(targets.TARGETS, "aws", lambda: aws)
+        monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
+        monkeypatch.setattr(packages, "build", lambda pattern: [])
+        monkeypatch.setattr(Deployment, "outputs", OUTPUTS)
+        for command in ("apply", "destroy"):
+            monkeypatch.setattr(Deployment, command, lambda *_: Outcome())
+        environment = {"PATTERN": "fanout", "TARGET": "aws", "YES": "1"}
+
+        applied, destroyed = (
+            CliRunner().invoke(cli.app, [command], env=environment, catch_exceptions=False).output
+            for command in ("apply", "destroy")
+        )
+
+        assert "notifications of S3 about 5, filter policies of SNS and versioning of S3 up to 15" in joined(applied)
+        assert f"may write the SSM parameter {OUTPUTS['faults_parameter']} can break these functions" in joined(applied)
+        assert "a system backup, for 35 days" in joined(destroyed)
+
     def test_nothing_is_destroyed_without_a_yes(
         self, lab: Shell, sts: "Sts", tmp_path: Path, fake_terraform: Callable[[str], Path]
     ) -> None:
@@ -518,6 +540,11 @@ class TestAws:
 
         assert "✗ fanout is deployed in account 123456789012, region us-east-1, and your credentials" in refused(done)
         assert not calls.exists() or set(calls.read_text().split()) == {"version"}
+
+
+def joined(output: str) -> str:
+    """What was printed, without the lines' breaks."""
+    return " ".join(output.split())
 
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1"}

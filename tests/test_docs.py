@@ -299,7 +299,7 @@ def test_gaps_are_in_two_tables_by_whether_an_experiment_meets_them(
     met = targets.Gap("queue-policy", "local", "LocalStack 4.14.0", "SNS-3", "It is delivered.", "No policies.")
     monkeypatch.setattr(targets, "known_gaps", lambda: [replace(met, id="pipes", semantic=""), met])
 
-    expected, others = docs.gaps().split("\n\n## Gaps that no experiment meets\n\n")
+    expected, others = docs.gaps().split("\n\n## Gaps that no experiment expects\n\n")
 
     assert expected.splitlines()[2:] == [
         "| Gap | Target | Semantic | What happens instead | Why | Expected by |",

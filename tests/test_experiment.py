@@ -131,6 +131,27 @@ def test_on_aws_it_looks_less_often(experiment: Experiment, monkeypatch: pytest.
     assert slept == [2.5, 2.5]
 
 
+@pytest.mark.parametrize(("name", "seconds"), [("aws", 2), ("local", 0)])
+def test_on_aws_what_a_queue_holds_is_taken_with_long_polls(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, name: str, seconds: int
+) -> None:
+    """A short poll does not ask all servers:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
+    """
+    polls: list[int] = []
+
+    class Sqs:
+        def receive_message(self, *, WaitTimeSeconds: int, **_: Any) -> dict[str, Any]:
+            polls.append(WaitTimeSeconds)
+            return {}
+
+    monkeypatch.setattr(Target, "client", lambda *_, **__: Sqs())
+    experiment.target = Target(name, "", None, "us-east-1")
+
+    assert experiment.take("url") == []
+    assert polls == [seconds]
+
+
 def test_a_slower_target_gets_more_time(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Target, "patience", 2.0)
 

@@ -128,6 +128,20 @@ def test_on_aws_a_mapping_has_minutes_to_change(monkeypatch: pytest.MonkeyPatch)
     assert clock[0] > 90
 
 
+@pytest.mark.parametrize(("name", "waits"), [("aws", [60.0]), ("local", [])])
+def test_a_change_that_aws_acts_on_later_is_waited_for(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, name: str, waits: list[float]
+) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+    url = deployment.target.client("sqs").create_queue(QueueName="orders")["QueueUrl"]
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    there = Deployment("fanout", Target(name, "", None, deployment.target.region, "test"), "fanout")
+
+    with faults.visibility_timeout(there, url, 7):
+        assert slept == waits
+
+
 def test_a_large_redrive_is_waited_for_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS moves at most 500 messages a second: half a million take a quarter of an hour."""
     clock = [0.0]

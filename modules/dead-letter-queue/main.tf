@@ -23,7 +23,9 @@ locals {
 # Queue
 
 # Both policies are part of the queue: each aws_sqs_queue_policy or aws_sqs_queue_redrive_allow_policy would add the
-# provider's 25 s wait for attributes to settle, after the queue's own.
+# provider's 25 s wait for attributes to settle, after the queue's own. The redrive allow policy so names source queues
+# that do not exist yet: that SQS takes it is belief, for its policies hold ARNs as text, and the source queue, which
+# comes later, is what is checked against it (docs/gaps.md).
 resource "aws_sqs_queue" "this" {
   name                       = local.queue_name
   fifo_queue                 = var.fifo
