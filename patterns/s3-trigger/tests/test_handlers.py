@@ -393,8 +393,8 @@ def test_an_object_without_a_version_id_is_quarantined(ingest: Ingest, value: An
     """For up to 15 minutes after versioning was enabled an upload may get none:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
     """
-    there = {"LocationConstraint": REGION}
-    boto3.client("s3").create_bucket(Bucket="unversioned", CreateBucketConfiguration=there)
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="unversioned", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("s3").put_object(Bucket="unversioned", Key=KEY, Body=json.dumps(INVOICE).encode())
     event = ingest.upload(INVOICE)
     event["Records"][0]["s3"]["bucket"]["name"] = "unversioned"
