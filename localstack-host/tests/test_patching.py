@@ -40,6 +40,8 @@ EXPECTED = [
     "localstack.services.sns.provider.FilterPolicyValidator",
     "localstack.services.sns.publisher.PublishDispatcher.batch_topic_notifiers",
     "localstack.services.sns.publisher.PublishDispatcher.topic_notifiers",
+    "localstack.services.sqs.models.FifoQueue._put_message",
+    "localstack.services.sqs.models.StandardQueue._put_message",
     "localstack.services.sqs.provider.CloudwatchPublishWorker",
     "localstack.services.sqs.provider.publish_sqs_metric",
     "localstack.services.stepfunctions.asl.component.common.string.string_expression.StringVariableSample._eval_body",
@@ -221,7 +223,7 @@ def undeclared(source: str) -> Iterator[str]:
     known = strings(tree, "uses", "replace", "swap") | marked(tree) | own(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-            standard = isinstance(node.value, ast.Name) and node.value.id == "os"
+            standard = isinstance(node.value, ast.Name) and node.value.id in ("os", "sys")
             if node.attr not in known and not standard:
                 yield f"line {node.lineno}: {node.attr}"
 

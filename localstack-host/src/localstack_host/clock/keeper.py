@@ -51,6 +51,11 @@ from localstack_host.clock.page import (
     machine_sleep,
     travel,
 )
+from localstack_host.patching import uses
+
+uses(threading.Condition, "_is_owned", "_release_save", "_acquire_restore", "_waiters")
+uses(threading, "_limbo", "_active")
+uses(queue, "_PySimpleQueue")
 
 LOG = logging.getLogger(__name__)
 

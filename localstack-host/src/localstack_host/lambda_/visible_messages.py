@@ -28,5 +28,5 @@ def announcing(put: Callable[[SqsQueue, SqsMessage], None]) -> Callable[[SqsQueu
 
 def install() -> None:
     # patch: a queue tells nobody of its messages.
-    for kind in (StandardQueue, FifoQueue):
-        replace(kind, "_put_message", announcing(kind._put_message))
+    replace(StandardQueue, "_put_message", announcing(StandardQueue._put_message))
+    replace(FifoQueue, "_put_message", announcing(FifoQueue._put_message))
