@@ -94,7 +94,7 @@ def test_while_all_wait_the_time_jumps_to_the_first_that_is_due(machine: Machine
     ends = [machine.waiter(seconds) for seconds in (300, 60, 120)]
     machine.waiter(None)
 
-    seen = []
+    seen: list[Waiter] = []
     while len(seen) < 3:
         machine.passes()
         seen += [waiter for waiter in ends if waiter.timed_out and waiter not in seen]
