@@ -53,5 +53,5 @@ class Environment:
         """A hash of what it is made from. Its folder is part of that: its programs name their interpreter's path."""
         content = self.lock.read_bytes() + str(self.folder).encode()
         if self.source:
-            content += (self.source / "pyproject.toml").read_bytes() + str(self.source).encode()
+            content += (self.source / "pyproject.toml").read_bytes() + str(self.source.resolve()).encode()
         return hashlib.sha256(content).hexdigest()

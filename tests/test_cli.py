@@ -474,7 +474,7 @@ class TestAws:
         monkeypatch.setattr(terraform, "find_executable", lambda: "terraform")
         ran: list[str] = []
 
-        def run_tests(pattern: str, target: Target) -> int:
+        def run_tests(pattern: str, target: Target, clock: str) -> int:
             ran.append(pattern)
             return 0
 

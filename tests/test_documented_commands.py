@@ -47,13 +47,15 @@ def wrong(command: list[str]) -> str:
         return f"{service} has no {operation}"
     shape = operations[operation].input_shape
     members = {f"--{xform_name(name, '-')}": name for name in (shape.members if shape else {})}
+    switches = {f"--no-{option[2:]}": option for option, name in members.items() if kind(shape, name) == "boolean"}
     given = [word.split("=")[0] for word in words if word.startswith("--")]
+    given = [switches.get(option, option) for option in given]
     if unknown := [option for option in given if option not in members and option not in GLOBAL]:
         return f"{operation} has no {unknown[0]}"
     missing = [option for option, name in members.items() if shape and name in shape.required_members]
     if absent := [option for option in missing if option not in given]:
         return f"{operation} needs {absent[0]}"
-    binary = [option for option in given if option in members and shape and is_binary(shape, members[option])]
+    binary = [option for option in given if option in members and kind(shape, members[option]) == "blob"]
     if binary and "--cli-binary-format" not in given:
         return f"{binary[0]} is taken for Base64 without --cli-binary-format raw-in-base64-out"
     files = [word for word, before in zip(words, ["", *words], strict=False) if not {word[:2], before[:2]} & {"--"}]
@@ -62,8 +64,8 @@ def wrong(command: list[str]) -> str:
     return ""
 
 
-def is_binary(shape: Any, member: str) -> bool:
-    return bool(shape.members[member].type_name == "blob")
+def kind(shape: Any, member: str) -> str:
+    return str(shape.members[member].type_name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(paths.ROOT)) for page in PAGES])

@@ -21,8 +21,10 @@ NAME = f"drop-{secrets.token_hex(3)}"  # of this process: others may run these t
 def repository(tmp_path: Path) -> Iterator[Path]:
     """A copy of the repository, with the pattern; what tests of the pattern leave in the lab's folder goes with it."""
     copy = tmp_path / "repository"
-    made = shutil.ignore_patterns(".git", ".lab*", ".terraform*", "__pycache__", ".*_cache")
+    made = shutil.ignore_patterns(".git", ".lab*", ".terraform*", "__pycache__", ".*_cache", paths.LOCALSTACK_HOST.name)
     shutil.copytree(paths.ROOT, copy, ignore=made)
+    # The environments, which the copy shares, are made from the repository's own: from another they are made anew.
+    (copy / paths.LOCALSTACK_HOST.name).symlink_to(paths.LOCALSTACK_HOST)
     done = lab(copy, "new")
     assert done.returncode == 0, done.stderr
     yield copy
