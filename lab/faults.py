@@ -407,7 +407,7 @@ def _until_it_acts(deployment: Deployment) -> None:
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
     """
     if deployment.target.name == "aws":
-        time.sleep(ACTS_WITHIN_SECONDS)
+        deployment.target.clock.sleep(ACTS_WITHIN_SECONDS)
 
 
 def _configure(deployment: Deployment, function: str, configuration: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ EXPECTED = [
     "localstack.services.sqs.models.FifoQueue._put_message",
     "localstack.services.sqs.models.StandardQueue._put_message",
     "localstack.services.sqs.provider.CloudwatchPublishWorker",
+    "localstack.services.sqs.provider.MessageMoveTaskManager",
     "localstack.services.sqs.provider.publish_sqs_metric",
     "localstack.services.stepfunctions.asl.component.common.string.string_expression.StringVariableSample._eval_body",
     "localstack.services.stepfunctions.asl.component.state.state_choice.comparison.comparison_func.ComparisonFuncStringVariableSample._eval_body",
