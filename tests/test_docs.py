@@ -365,3 +365,19 @@ def test_semantics_have_one_row_each_and_their_source() -> None:
     assert len(anchors) == len(rows) == len(set(anchors)) > 0
     assert all(anchor == id.lower() for anchor, id in anchors)
     assert [row for row in rows if "https://" not in row.split(" | ")[-1]] == []
+
+
+def test_every_row_of_the_semantics_is_cited() -> None:
+    ids = re.findall(r'<a id="[^"]+"></a>([A-Z0-9]+-\d+) \|', SEMANTICS)
+    readers = [
+        file.read_text()
+        for folder in ("docs", "lab", "lambdas", "localstack-host", "modules", "patterns")
+        for file in (paths.ROOT / folder).rglob("*")
+        if file.suffix in {".md", ".py", ".tf", ".toml"} and file.name != "semantics.md"
+    ]
+    cited = {
+        id.upper() for text in readers for id in re.findall(r"\b[A-Z0-9]+-\d+\b|(?<=semantics\.md#)[a-z0-9]+-\d+", text)
+    }
+
+    assert ids
+    assert [id for id in ids if id not in cited] == []

@@ -571,6 +571,23 @@ def test_an_order_that_step_functions_refuses_as_it_is_fails_permanently(
         starter.start(ORDER)
 
 
+def test_a_throttled_start_is_reported_as_transient_for_the_queue_to_repeat(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = starter.function.app.stepfunctions
+
+    def throttle(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "StartExecution")
+
+    monkeypatch.setattr(client, "start_execution", throttle)
+
+    answer = starter.function.invoke(sqs_event(ORDER))
+
+    assert len(answer["batchItemFailures"]) == 1
+    [failed] = [line for line in starter.function.lines if line.get("message") == "failed"]
+    assert (failed["error_class"], failed["order_id"]) == ("transient", "o-1")
+
+
 def test_an_order_that_makes_no_sense_is_started_for_the_state_machine_to_refuse(starter: Starter) -> None:
     assert starter.parse(ORDER | {"amount": 0})
     assert starter.parse(ORDER | {"lines": []})
