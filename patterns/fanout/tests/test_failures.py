@@ -180,9 +180,9 @@ def test_a_poison_message_ends_in_the_dead_letter_queue_alone(fanout: Fanout, ex
     )
 
 
-@pytest.mark.experiment("SNS-4", failure="A consumer is down while orders arrive")
+@pytest.mark.experiment("SNS-4", failure="A consumer's mapping is disabled while orders arrive")
 def test_nothing_is_lost_while_a_consumer_is_down(fanout: Fanout, experiment: Experiment) -> None:
-    """Its queue keeps the orders; all of them are processed once it is back."""
+    """Its queue keeps the orders, for four days; all of them are processed once the mapping is enabled again."""
     # given shipping is down
     with fanout.paused("shipping"):
         # when 50 orders arrive
