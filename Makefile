@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.13 || echo python3)
 VARIABLES := LAB_DIR PATTERN TARGET YES KEEP CLOCK PORT EVENT COUNT ID RATE DURATION QUEUE COPY
-VARIABLES += FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
+VARIABLES += COMMAND FUNCTION MODE WHEN PROBABILITY RECEIVE_COUNT PARAMETERS
 export $(VARIABLES)
 # as they were typed: make would expand a $ in them
 $(foreach name,$(VARIABLES),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))))
@@ -19,7 +19,7 @@ define CHECK_PYTHON
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status env new build apply send trace load fault heal peek redrive replay verify destroy test lint docs bench clean
+.PHONY: help setup up down status env new build apply send trace load fault heal peek redrive replay verify destroy test lint docs bench profile clean
 .SILENT:
 
 help:  ## list what there is to type
@@ -90,6 +90,9 @@ docs: setup  ## write the generated parts of the READMEs from code and evidence
 
 bench: setup  ## measure what the lab promises: PATTERN=
 	$(LAB) bench
+
+profile: setup  ## whose processor time a command takes, by kind of process: [COMMAND=test] and the command's own
+	$(LAB) profile
 
 clean:  ## remove everything that the lab made
 	"$(PYTHON)" -m lab.paths claim

@@ -20,8 +20,8 @@ from rich.table import Column, Table
 from typer.exceptions import TyperException
 
 from lab import bench as benchmarks
+from lab import cpu_time, faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import docs as generated
-from lab import faults, follow, journeys, localstack, packages, paths, targets, terraform, testing
 from lab import load as loads
 from lab import new as template
 from lab import peek as peeking
@@ -463,6 +463,30 @@ def bench(pattern: PatternOption = "fanout") -> None:
     check_pattern(pattern)
     start_local()
     benchmarks.measure(pattern)
+
+
+@app.command()
+def profile(
+    command: Annotated[
+        str, typer.Option(envvar="COMMAND", help="A command of the lab, with its own variables.")
+    ] = "test",
+) -> None:
+    """Runs a command, and says whose processor time it took."""
+    commands = [known.callback.__name__ for known in app.registered_commands if known.callback]
+    if command not in commands:
+        raise LabError(f"Unknown COMMAND={command}. There are: {', '.join(commands)}.")
+    found = cpu_time.measure([sys.executable, "-m", "lab", command], localstack.processes())
+    table = Table("processor time of", "processes", "seconds", "not seen", "share", box=None)
+    for kind, share in found.shares.items():
+        part = f"{share.seconds / found.seconds:.0%}"
+        table.add_row(kind, str(share.processes), f"{share.seconds:.1f}", f"{share.unseen:.1f}", part)
+    console.print(table)
+    console.print(
+        f"{found.seconds:.1f} s in all, and {found.looks_seconds:.1f} s for looking. Not seen: what ended between two "
+        "looks, counted for what started it. docs/commands.md says how exact that is.",
+        style="dim",
+    )
+    sys.exit(found.status)
 
 
 @app.command()

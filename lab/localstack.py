@@ -279,6 +279,12 @@ def virtual_ones() -> dict[str, Instance]:
     return {pattern: instance for pattern, instance in found.items() if instance}
 
 
+def processes() -> list[psutil.Process]:
+    """Those of all LocalStacks of this lab that run, on whatever clock."""
+    instances = [LocalStack(paths.LAB / "localstack" / "data").running(), *virtual_ones().values()]
+    return [psutil.Process(instance.pid) for instance in instances if instance]
+
+
 def healthy(instance: Instance, within: float = 2.0) -> bool:
     """Whether the instance answers its health check within so many seconds."""
     url = f"{instance.url}/_localstack/health"
