@@ -150,6 +150,24 @@ def test_site_packages_of_a_layer(localstack: Instance) -> None:
     assert localstack.invoke(localstack.create_function(source, Layers=[arn])) == ("inner", None)
 
 
+def test_a_layer_is_compiled_once_and_one_of_its_modules_may_be_broken(localstack: Instance) -> None:
+    """A function may not write to /opt (https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html), so that
+    each environment would compile what it imports from there.
+    """
+    arn = layer(localstack, {"python/whole.py": "", "python/broken.py": "def"})
+    source = """
+import os, whole
+def handler(event, context):
+    try:
+        import broken
+    except SyntaxError as error:
+        return os.path.exists(whole.__cached__), os.path.basename(error.filename)
+"""
+    function = localstack.create_function(source, Layers=[arn])
+
+    assert localstack.invoke(function) == ([True, "broken.py"], None)
+
+
 def test_handler_in_a_layer(localstack: Instance) -> None:
     wrapper = """
 import importlib, os
