@@ -120,7 +120,12 @@ class Instance:
                 region_name="us-east-1",
                 aws_access_key_id="test",
                 aws_secret_access_key="test",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50),
+                config=Config(
+                    retries={"total_max_attempts": 1},
+                    read_timeout=60,
+                    max_pool_connections=50,
+                    inject_host_prefix=False,  # of TestState and StartSyncExecution: "sync-127.0.0.1" is no address
+                ),
             )
         return self.clients[service]
 

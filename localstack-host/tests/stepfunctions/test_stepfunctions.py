@@ -227,6 +227,50 @@ def test_a_definition_that_breaks_the_grammar_is_refused(localstack: Instance) -
     assert client.validate_state_machine_definition(definition=json.dumps(machine(A=PASS)))["result"] == "OK"
 
 
+TASK_ALONE = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {}, "Next": "Elsewhere"}
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "found"),
+    [
+        ({"Type": "Pass", "Next": "Elsewhere"}, {}, {"status": "SUCCEEDED", "nextState": "Elsewhere"}),
+        (choice(ONE, Default="B"), {}, {"status": "SUCCEEDED", "nextState": "A"}),
+        ({"Type": "Fail", "Error": "E", "Cause": "C"}, {}, {"status": "FAILED", "error": "E", "cause": "C"}),
+        (
+            TASK_ALONE,
+            {"mock": {"result": '{"MessageId": "m", "MD5OfMessageBody": "d"}'}},
+            {"status": "SUCCEEDED", "nextState": "Elsewhere"},
+        ),
+        (
+            {**TASK_ALONE, "Catch": [{"ErrorEquals": ["E"], "Next": "Caught"}]},
+            {"mock": {"errorOutput": {"error": "E", "cause": "C"}}},
+            {"status": "CAUGHT_ERROR", "error": "E", "nextState": "Caught"},
+        ),
+        (machine(A=PASS, B={"Type": "Pass", "End": True}), {"stateName": "B"}, None),
+        (machine(A={"Type": "Pass", "Next": "B"}, B=PASS), {"stateName": "A"}, {"nextState": "B"}),
+    ],
+    ids=["pass", "choice", "fail", "mocked result", "mocked error", "a machine that is wrong", "one of a machine"],
+)
+def test_a_state_is_tested_alone_or_in_its_machine(
+    localstack: Instance, state: Any, settings: Any, found: dict[str, Any] | None
+) -> None:
+    """One state whose targets are elsewhere, or a machine that fits together and the name of one of its states.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html
+    """
+    client = localstack.client("stepfunctions")
+
+    def tested() -> dict[str, Any]:
+        output: dict[str, Any] = client.test_state(definition=json.dumps(state), input='{"a": 1}', **settings)
+        return output
+
+    if found is None:
+        with pytest.raises(client.exceptions.InvalidDefinition, match='State "B" is not reachable'):
+            tested()
+    else:
+        assert {key: value for key, value in tested().items() if key in found} == found
+
+
 @pytest.mark.parametrize("name", ["States.HeartbeatTimeout", "States.Timeout", "States.ALL"])
 def test_a_missed_heartbeat_is_caught(localstack: Instance, name: str) -> None:
     url, _ = localstack.create_queue()

@@ -5,12 +5,15 @@ wrong, when a target does not exist among the states beside it, a state cannot b
 End, two states have one name, or States.ALL is not in the last retrier or catcher
 (https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html,
-https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html).
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html). TestState takes
+one state, or a whole machine with the name of a state in it
+(https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html).
 
 LocalStack: checks the grammar of each state and no more; the execution fails when it gets there.
 
 Here: the provider checks what the grammar cannot say, after LocalStack's own check. Messages of the grammar are
-LocalStack's. JSONata, which AWS accepts, is refused as well: LocalStack would download Java when it runs.
+LocalStack's. JSONata, which AWS accepts, is refused as well: LocalStack would download Java when it runs. The targets
+of a state that TestState gets alone need not exist.
 
 Evidence: documentation; belief for the messages (missing and unreachable targets as quoted in public bug reports).
 """
@@ -22,6 +25,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from localstack.aws.api.stepfunctions import InvalidDefinition
+from localstack.services.stepfunctions.asl.static_analyser.test_state.test_state_analyser import (
+    TestStateStaticAnalyser,
+)
 from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, replace
@@ -45,16 +51,20 @@ class Problem:
 
 def problems(definition: Any) -> list[Problem]:
     """What is wrong with a decoded definition that obeys the grammar."""
-    found = list(machine_problems(definition, ""))
     names = Counter(name for name, _ in all_states(definition))
+    duplicates = (name for name, count in names.items() if count > 1)
+    return [
+        *machine_problems(definition, ""),
+        *language_problems(definition),
+        *(Problem("SCHEMA_VALIDATION_FAILED", f"Duplicate State name: {name}", "/States") for name in duplicates),
+    ]
+
+
+def language_problems(definition: Any) -> Iterator[Problem]:
+    """What is wrong with the query languages of a machine, or of a state alone."""
     languages = {part.get("QueryLanguage") for part in (definition, *dict(all_states(definition)).values())}
     if "JSONata" in languages:
-        found.append(Problem("SCHEMA_VALIDATION_FAILED", NO_JSONATA, "/QueryLanguage"))
-    return found + [
-        Problem("SCHEMA_VALIDATION_FAILED", f"Duplicate State name: {name}", "/States")
-        for name, count in names.items()
-        if count > 1
-    ]
+        yield Problem("SCHEMA_VALIDATION_FAILED", NO_JSONATA, "/QueryLanguage")
 
 
 def machines_within(state: dict[str, Any], place: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -113,7 +123,9 @@ def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
 def install() -> None:
     def validating(definition: str, static_analysers: list[Any]) -> None:
         validate(definition=definition, static_analysers=static_analysers)
-        if found := problems(json.loads(definition)):
+        decoded = json.loads(definition)
+        alone = any(isinstance(one, TestStateStaticAnalyser) and not one.state_name for one in static_analysers)
+        if found := list(language_problems(decoded)) if alone else problems(decoded):
             refused = InvalidDefinition()
             refused.message = f"{REFUSED}: '{', '.join(map(str, found))}'"
             raise refused
