@@ -18,6 +18,9 @@ SOURCES = sorted((PROJECT / "src/localstack_host").rglob("*.py"))
 
 # Anything new here needs a "# patch:" comment beside it that says why no extension point serves.
 EXPECTED = [
+    "localstack.services.cloudwatch.provider_v2.create_message_response_update_state_lambda",
+    "localstack.services.cloudwatch.provider_v2.create_message_response_update_state_sns",
+    "localstack.services.cloudwatch.provider_v2.create_metric_data_query_from_alarm",
     "localstack.services.events.archive.ArchiveService.get_events",
     "localstack.services.events.provider.matches_event",
     "localstack.services.events.target.TargetSender.transform_event_with_target_input_transformer",

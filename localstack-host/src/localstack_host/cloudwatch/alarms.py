@@ -7,13 +7,12 @@ leaves its state unchanged
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html).
 
 LocalStack: evaluates an alarm once in EvaluationPeriods x Period seconds, with a call of its own API for every data
-point (12 ms of processor time), and ignores alarms on percentiles. An update puts the alarm back into
-INSUFFICIENT_DATA.
+point (12 ms of processor time), and ignores alarms on percentiles and on metric math. An update puts the alarm back
+into INSUFFICIENT_DATA.
 
-Here: every alarm is evaluated as often as on AWS, or every --alarm-seconds, with one query of the metrics
-(``metric_database``) and the decision of ``missing_data``. A change of state goes through LocalStack's SetAlarmState,
-which notifies. Not as on AWS: alarms on metric math or anomaly detection are not evaluated (nor are they by
-LocalStack); StateReason is shorter.
+Here: every alarm is evaluated as often as on AWS, or every --alarm-seconds, with one query per metric
+(``metric_database``), the expression if it has one (``metric_math``) and the decision of ``missing_data``. A change of
+state goes through LocalStack's SetAlarmState, which notifies. Not as on AWS: StateReason is shorter.
 
 Evidence: documentation.
 """
@@ -32,7 +31,9 @@ from localstack.services.cloudwatch.alarm_scheduler import AlarmScheduler
 from localstack.services.cloudwatch.models import cloudwatch_stores
 from localstack.utils.aws import arns
 
-from localstack_host.cloudwatch.metric_database import ExactMetrics
+from localstack_host.cloudwatch.math_alarms import CheckedAlarms, watched
+from localstack_host.cloudwatch.metric_data import evaluation
+from localstack_host.cloudwatch.metric_math import DEFAULT_PERIOD
 from localstack_host.cloudwatch.missing_data import alarm_state, evaluation_range
 from localstack_host.environment import ALARM_SECONDS
 from localstack_host.patching import overrides, swap, uses
@@ -56,17 +57,22 @@ STATE = (
 )
 
 
+def statistic(alarm: Any) -> str:
+    found: str = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+    return found
+
+
 def interval(period: int) -> float:
     """Seconds between two evaluations of an alarm."""
     return min(float(os.environ.get(ALARM_SECONDS, "inf")), 60 if period >= 60 else 10)
 
 
-def supported(alarm: Any) -> bool:
-    return (
-        all(name in alarm for name in ("MetricName", "Period", "Threshold"))
-        and bool(alarm.get("Statistic") or alarm.get("ExtendedStatistic"))
-        and alarm["ComparisonOperator"] in COMPARISONS
-    )
+def period_of(alarm: Any) -> int:
+    """Seconds; of an alarm on metric math the longest of its metrics."""
+    if "Metrics" not in alarm:
+        return int(alarm["Period"])
+    metrics = [query["MetricStat"]["Period"] for query in alarm["Metrics"] if "MetricStat" in query]
+    return int(max(metrics, default=watched(alarm["Metrics"]).get("Period") or DEFAULT_PERIOD))
 
 
 class PromptScheduler(AlarmScheduler):
@@ -80,8 +86,7 @@ class PromptScheduler(AlarmScheduler):
     def schedule_metric_alarm(self, alarm_arn: str) -> None:
         self.delete_scheduler_for_alarm(alarm_arn)
         alarm = self.find(alarm_arn)
-        if alarm is None or not supported(alarm):
-            LOG.warning("alarm %s is not evaluated: only alarms on one metric's statistic are", alarm_arn)
+        if alarm is None:
             return
 
         def failed(error: Exception) -> None:
@@ -89,7 +94,7 @@ class PromptScheduler(AlarmScheduler):
 
         self.scheduled_alarms[alarm_arn] = self.scheduler.schedule(
             self.evaluate,
-            period=interval(alarm["Period"]),
+            period=interval(period_of(alarm)),
             fixed_rate=False,  # evaluations that take longer than the interval must not pile up
             args=[alarm_arn],
             on_error=failed,
@@ -119,12 +124,15 @@ class PromptScheduler(AlarmScheduler):
     def values(self, alarm_arn: str, alarm: Any) -> list[float | None]:
         """The evaluation range, oldest first; the last period ends now."""
         arn = arns.parse_arn(alarm_arn)
-        period, count = alarm["Period"], evaluation_range(alarm["EvaluationPeriods"])
+        period, count = period_of(alarm), evaluation_range(alarm["EvaluationPeriods"])
         end = int(time.time())
-        metric = alarm | {"Stat": alarm.get("Statistic") or alarm["ExtendedStatistic"]}
-        found = self.provider.cloudwatch_database.statistic(
-            arn["account"], arn["region"], metric, end - count * period, end
-        )
+        start, database = end - count * period, self.provider.cloudwatch_database
+        if queries := alarm.get("Metrics"):
+            computed = evaluation(database, arn["account"], arn["region"], queries, start, end)
+            points = computed.single(watched(queries)["Id"]).points
+            return [points.get(start + slot * period) for slot in range(count)]
+        metric = alarm | {"Stat": statistic(alarm)}
+        found = database.statistic(arn["account"], arn["region"], metric, start, end)
         return [found.get(slot) for slot in range(count)]
 
     def change(self, alarm_arn: str, alarm: Any, state: str, values: list[float | None]) -> None:
@@ -138,18 +146,19 @@ class PromptScheduler(AlarmScheduler):
         data = {
             "version": "1.0",
             "queryDate": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
-            "statistic": alarm.get("Statistic") or alarm["ExtendedStatistic"],
-            "period": alarm["Period"],
+            "period": period_of(alarm),
             "recentDatapoints": recent,
             "threshold": alarm["Threshold"],
         }
+        if "Metrics" not in alarm:
+            data["statistic"] = statistic(alarm)
         arn = arns.parse_arn(alarm_arn)
         context = RequestContext(None)
         context.account_id, context.region = arn["account"], arn["region"]
         self.provider.set_alarm_state(context, alarm["AlarmName"], state, reason, json.dumps(data))
 
 
-class PromptAlarms(ExactMetrics):
+class PromptAlarms(CheckedAlarms):
     def __init__(self) -> None:
         super().__init__()
         swap(self, "alarm_scheduler", PromptScheduler(self))
