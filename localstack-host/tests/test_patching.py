@@ -66,6 +66,7 @@ EXPECTED = [
     "moto.dynamodb.models.Table",
     "moto.dynamodb.models.table.StreamShard",
     "moto.kinesis.models.Shard",
+    "moto.logs.models.LogsBackend.put_log_events",
 ]
 
 INSTALL_ALL = """

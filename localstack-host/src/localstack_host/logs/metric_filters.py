@@ -29,6 +29,7 @@ from localstack.services.logs import provider
 from localstack.services.logs.models import get_moto_logs_backend
 from localstack.services.moto import call_moto
 
+from localstack_host.logs.event_times import accepted
 from localstack_host.logs.patterns import InvalidPattern, compile_pattern
 from localstack_host.patching import overrides, replace
 
@@ -109,7 +110,8 @@ class MetricFilters(provider.LogsProvider):
         log_group = request["logGroupName"]
         filters = get_moto_logs_backend(context.account_id, context.region).filters.metric_filters
         own = [one for one in list(filters) if one["logGroupName"] == log_group]
-        publish(context, log_group, metrics(own, [event["message"] for event in request["logEvents"]]))
+        stored = accepted(request["logEvents"], response.get("rejectedLogEventsInfo") or {})
+        publish(context, log_group, metrics(own, [event["message"] for event in stored]))
         return response
 
     @overrides

@@ -9,10 +9,11 @@ from localstack_host.patching import install_modules_of
 def provider() -> Service:
     from localstack.services.moto import MotoFallbackDispatcher
 
+    from localstack_host.logs.event_times import Retentions
     from localstack_host.logs.metric_filters import MetricFilters
     from localstack_host.logs.queries import LogQueries
 
-    class LogsProvider(LogQueries, MetricFilters):
+    class LogsProvider(LogQueries, MetricFilters, Retentions):
         pass
 
     install_modules_of(__package__)
