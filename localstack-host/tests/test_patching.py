@@ -67,6 +67,7 @@ EXPECTED = [
     "moto.dynamodb.models.table.StreamShard",
     "moto.kinesis.models.Shard",
     "moto.logs.models.LogsBackend.put_log_events",
+    "moto.ssm.models.SimpleSystemManagerBackend.label_parameter_version",
 ]
 
 INSTALL_ALL = """
