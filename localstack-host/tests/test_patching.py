@@ -49,6 +49,8 @@ EXPECTED = [
     "localstack.services.sqs.provider.MessageMoveTaskManager",
     "localstack.services.sqs.provider.publish_sqs_metric",
     "localstack.services.stepfunctions.asl.component.common.string.string_expression.StringVariableSample._eval_body",
+    "localstack.services.stepfunctions.asl.component.common.string.string_expression.extract_json",
+    "localstack.services.stepfunctions.asl.component.intrinsic.argument.argument.extract_json",
     "localstack.services.stepfunctions.asl.component.state.state_choice.comparison.comparison_func.ComparisonFuncStringVariableSample._eval_body",
     "localstack.services.stepfunctions.asl.component.state.state_choice.state_choice.StateChoice._eval_state",
     "localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.iteration_worker.CustomErrorName",

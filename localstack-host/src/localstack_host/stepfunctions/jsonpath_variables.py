@@ -6,7 +6,7 @@ functions, rules of a Choice and paths (https://docs.aws.amazon.com/step-functio
 LocalStack: reads them with a JSONata interpreter in Java, which it downloads at the first use. A rule that compares
 with a variable ("NumericGreaterThanPath": "$limit") has its two sides swapped, and Assign in a rule has no effect.
 
-Here: a reference in a JSONPath state is read from the variables and its path applied as LocalStack applies JSONPath
+Here: a reference in a JSONPath state is read from the variables and its path applied to its value as
 elsewhere. JSONata itself still needs Java.
 
 Evidence: documentation.
@@ -26,9 +26,9 @@ from localstack.services.stepfunctions.asl.component.state.state_choice.comparis
     ComparisonFuncValue,
 )
 from localstack.services.stepfunctions.asl.parse.preprocessor import Preprocessor
-from localstack.services.stepfunctions.asl.utils.json_path import extract_json
 
 from localstack_host.patching import replace, swap, uses
+from localstack_host.stepfunctions.jsonpath_values import extract
 
 uses(ComparisonFuncValue, "_eval_body")
 
@@ -55,7 +55,7 @@ def install() -> None:
             return
         name, path = reference(self.expression)
         value = env.variable_store.get(name)
-        env.stack.append(copy.deepcopy(value if path == "$" else extract_json(path, value)))
+        env.stack.append(copy.deepcopy(value if path == "$" else extract(path, value)))
 
     # patch: the parser makes instances of this class for every reference, in both query languages.
     read = replace(StringVariableSample, "_eval_body", reading)

@@ -2,7 +2,7 @@
 
 AWS: CreateStateMachine and UpdateStateMachine answer InvalidDefinition, ValidateStateMachineDefinition lists what is
 wrong, when a target does not exist among the states beside it, a state cannot be reached, a state has neither Next nor
-End, two states have one name, or States.ALL is not in the last retrier or catcher
+End, two states have one name, a path cannot be read, or States.ALL is not in the last retrier or catcher
 (https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html,
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html). TestState takes
@@ -31,6 +31,8 @@ from localstack.services.stepfunctions.asl.static_analyser.test_state.test_state
 from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, replace
+from localstack_host.stepfunctions.jsonpath import InvalidPath, compiled
+from localstack_host.stepfunctions.jsonpath_variables import REFERENCE
 
 WITHOUT_NEXT = ("Choice", "Succeed", "Fail")
 REFUSED = "Invalid State Machine Definition"
@@ -94,6 +96,40 @@ def targets(state: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                 yield "Next", rule["Next"], f"/{group}[{number}]/Next"
 
 
+TEMPLATES = ("Parameters", "ItemSelector", "ResultSelector", "Assign")
+
+
+def path_problems(state: dict[str, Any], place: str) -> Iterator[Problem]:
+    """The paths of a state, in fields of its own and in its payload templates, that are no JSONPaths."""
+    found = [(place, field, value) for field, value in state.items() if field.endswith("Path")]
+    for field in TEMPLATES:
+        found += paths_within(state.get(field), f"{place}/{field}")
+    for where, field, value in found:
+        if isinstance(value, str) and value.startswith("$") and not is_path(value):
+            what = "a valid JSONPath" if where == place else "a valid JSONPath or a valid intrinsic function call"
+            message = f"The value for the field '{field}' must be {what}"
+            yield Problem("SCHEMA_VALIDATION_FAILED", message, f"{where}/{field}" if where == place else where)
+
+
+def paths_within(template: Any, place: str) -> Iterator[tuple[str, str, Any]]:
+    """Where, field and value of each field whose name ends in ".$"."""
+    for field, value in template.items() if isinstance(template, dict) else ():
+        if field.endswith(".$"):
+            yield place, field, value
+        else:
+            yield from paths_within(value, f"{place}/{field}")
+
+
+def is_path(text: str) -> bool:
+    """Whether a text that begins with "$" is a path, in the input, the Context object or a variable."""
+    path = text[1:] if text.startswith("$$") else text
+    try:
+        compiled(f"${found['path']}" if (found := REFERENCE.fullmatch(path)) else path)
+    except InvalidPath:
+        return False
+    return True
+
+
 def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
     states, start = machine.get("States", {}), machine.get("StartAt")
     missing = "MISSING_TRANSITION_TARGET"
@@ -108,6 +144,7 @@ def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
                 yield Problem(missing, f"Missing '{field}' target: {target}", f"{where}{at}")
         if state.get("Type") not in WITHOUT_NEXT and "Next" not in state and not state.get("End"):
             yield Problem("SCHEMA_VALIDATION_FAILED", "The field Next or End is required", where)
+        yield from path_problems(state, where)
         for group in ("Retry", "Catch"):
             for number, rule in enumerate(state.get(group, [])[:-1]):
                 if "States.ALL" in rule.get("ErrorEquals", []):
