@@ -3,11 +3,11 @@
 AWS: Assign sets workflow variables in a state; JSONPath reads them as $name, $name.field or $name[0], also in intrinsic
 functions, rules of a Choice and paths (https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html).
 
-LocalStack: reads them with a JSONata interpreter in Java, which it downloads at the first use. A rule that compares
-with a variable ("NumericGreaterThanPath": "$limit") has its two sides swapped, and Assign in a rule has no effect.
+LocalStack: reads them with a JSONata interpreter in Java, which it downloads at the first use. Assign in a rule of a
+Choice has no effect.
 
-Here: a reference in a JSONPath state is read from the variables and its path applied to its value as
-elsewhere. JSONata itself still needs Java.
+Here: a reference in a JSONPath state is read from the variables and its path applied to its value as elsewhere.
+JSONata itself still needs Java.
 
 Evidence: documentation.
 """
@@ -21,16 +21,10 @@ from localstack.services.stepfunctions.asl.component.common.query_language impor
 from localstack.services.stepfunctions.asl.component.common.string.string_expression import (
     StringVariableSample,
 )
-from localstack.services.stepfunctions.asl.component.state.state_choice.comparison.comparison_func import (
-    ComparisonFuncStringVariableSample,
-    ComparisonFuncValue,
-)
 from localstack.services.stepfunctions.asl.parse.preprocessor import Preprocessor
 
-from localstack_host.patching import replace, swap, uses
+from localstack_host.patching import replace, swap
 from localstack_host.stepfunctions.jsonpath_values import extract
-
-uses(ComparisonFuncValue, "_eval_body")
 
 REFERENCE = re.compile(r"\$(?P<name>[^\s.\[$][^\s.\[]*)(?P<path>.*)", re.DOTALL)
 
@@ -59,16 +53,6 @@ def install() -> None:
 
     # patch: the parser makes instances of this class for every reference, in both query languages.
     read = replace(StringVariableSample, "_eval_body", reading)
-
-    def comparing(self: Any, env: Any) -> None:
-        self.string_variable_sample.eval(env=env)
-        # The operator takes the rule's variable from the stack and looks at what is below it.
-        env.stack[-2:] = reversed(env.stack[-2:])
-        ComparisonFuncValue._eval_body(self, env)
-        del env.stack[-2]
-
-    # patch: the order of the two sides is decided in here.
-    replace(ComparisonFuncStringVariableSample, "_eval_body", comparing)
 
     def parsing(self: Any, context: Any) -> Any:
         rule = parse(self, context)

@@ -2,7 +2,8 @@
 
 AWS: CreateStateMachine and UpdateStateMachine answer InvalidDefinition, ValidateStateMachineDefinition lists what is
 wrong, when a target does not exist among the states beside it, a state cannot be reached, a state has neither Next nor
-End, two states have one name, a path cannot be read, or States.ALL is not in the last retrier or catcher
+End, two states have one name, a path cannot be read, a Choice compares with a literal of another type, or States.ALL is
+not in the last retrier or catcher
 (https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html,
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html). TestState takes
@@ -31,6 +32,7 @@ from localstack.services.stepfunctions.asl.static_analyser.test_state.test_state
 from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, replace
+from localstack_host.stepfunctions.choice_rules import literal_problems
 from localstack_host.stepfunctions.jsonpath import InvalidPath, compiled
 from localstack_host.stepfunctions.jsonpath_variables import REFERENCE
 
@@ -145,6 +147,9 @@ def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
         if state.get("Type") not in WITHOUT_NEXT and "Next" not in state and not state.get("End"):
             yield Problem("SCHEMA_VALIDATION_FAILED", "The field Next or End is required", where)
         yield from path_problems(state, where)
+        for number, rule in enumerate(state.get("Choices", [])):
+            for message, at in literal_problems(rule, f"{where}/Choices[{number}]"):
+                yield Problem("SCHEMA_VALIDATION_FAILED", message, at)
         for group in ("Retry", "Catch"):
             for number, rule in enumerate(state.get(group, [])[:-1]):
                 if "States.ALL" in rule.get("ErrorEquals", []):
