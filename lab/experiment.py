@@ -91,7 +91,7 @@ class Experiment:
         was injected. `messages` restricts them to lines with one of these messages.
         """
         found = []
-        pages = self.target.logs.get_paginator("filter_log_events")
+        pages = self.target.client("logs").get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=self._followed[name], startTime=int(self._began * 1000)):
             for event in page["events"]:
                 line = log_line(event["message"])

@@ -33,7 +33,7 @@ def logged(deployment: Deployment, since: float = 0, pattern: str = "") -> Itera
     `pattern` is a filter pattern of CloudWatch Logs:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
     """
-    pages = deployment.target.logs.get_paginator("filter_log_events")
+    pages = deployment.target.client("logs").get_paginator("filter_log_events")
     for name, function in deployment.contract.functions.items():
         found = pages.paginate(logGroupName=function.log_group, startTime=int(since * 1000), filterPattern=pattern)
         for event in (event for page in found for event in page["events"]):

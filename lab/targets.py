@@ -2,9 +2,10 @@
 
 import os
 import socket
+import threading
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +27,7 @@ PROBE_SECONDS = 60  # of silence on a connection, after which a probe keeps it a
 # Linux's name of the option, and macOS's
 KEEPALIVE_AFTER = next(getattr(socket, name) for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE") if hasattr(socket, name))
 ANSWER_SECONDS = 4  # a target answers within so many, or the command ends
+_MAKING_A_CLIENT = threading.Lock()
 _PLACEHOLDER = "test"  # LocalStack takes any credentials; these are no secret
 
 
@@ -39,6 +41,7 @@ class Target:
     region: str
     access_key: str | None = None
     clock: Clock = REAL_CLOCK
+    _clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def workspace(self) -> str:
@@ -63,13 +66,20 @@ class Target:
         return boto3.Session(region_name=self.region)
 
     def client(self, service: str, **settings: Any) -> Any:
-        """A boto3 client for this target, with more settings of botocore's Config.
+        """A boto3 client for this target: for all threads the same one, but with more settings of botocore's Config.
 
         It gives up on a local target that hangs (60 s each try) sooner than on AWS.
         """
         attempts = 2 if self.name == "local" else 6
         usual = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=50)
-        return self._session.client(service, endpoint_url=self.endpoint, config=usual.merge(Config(**settings)))
+        with _MAKING_A_CLIENT:  # a session is not for several threads
+            if service in self._clients and not settings:
+                return self._clients[service]
+            config = usual.merge(Config(**settings))
+            client = self._session.client(service, endpoint_url=self.endpoint, config=config)
+            if not settings:
+                self._clients[service] = client
+            return client
 
     def invoker(self) -> Any:
         """A client that invokes functions: it waits for as long as one may run, and asks once.
@@ -84,11 +94,6 @@ class Target:
             # says nothing for minutes: https://repost.aws/knowledge-center/lambda-vpc-timeout
             endpoint.http_session._socket_options.append((socket.IPPROTO_TCP, KEEPALIVE_AFTER, PROBE_SECONDS))
         return client
-
-    @cached_property
-    def logs(self) -> Any:
-        """The one client that reads logs."""
-        return self.client("logs")
 
     def between_looks(self, seconds: float) -> float:
         """How long to wait before one looks again: so many seconds, but on AWS at least 2.5.

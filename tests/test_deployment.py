@@ -6,6 +6,7 @@ import socket
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from lab.targets import Target
 from lab.terraform import Outcome, Terraform
 
 LOCAL = Target("local", "LocalStack", "http://127.0.0.1:1", "us-east-1", "test")
+MOTO = Target("local", "moto", None, "us-east-1", "test")  # its clients take a second to make
 
 
 @pytest.fixture
 def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    """A target that is moto in this process."""
+    """A target that is moto in this process, with nothing in it."""
     with mock_aws():
-        yield Target("local", "moto", None, "us-east-1", "test")
+        yield MOTO
 
 
 def code() -> bytes:
@@ -330,6 +332,17 @@ class TestInvoke:
     def test_a_function_that_does_not_exist(self) -> None:
         with pytest.raises(LabError, match=r"^The pattern fanout has no function 'nosuch'. There are: producer\.$"):
             Deployment.of("fanout", LOCAL).invoke("nosuch")
+
+
+def test_a_service_has_one_client_for_all_threads_and_another_for_other_settings() -> None:
+    target = Target("local", "LocalStack", "http://127.0.0.1:1", "us-east-1", "test")
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(target.client, ["sqs"] * 8))
+
+    assert len(set(map(id, clients))) == 1
+    assert target.client("sqs", read_timeout=1) is not clients[0]
+    assert target.client("sqs") is clients[0]
 
 
 def test_the_depth_of_a_queue(moto: Target) -> None:
