@@ -29,7 +29,6 @@ EXPECTED = [
     "localstack.services.lambda_.event_source_mapping.esm_worker_factory.EsmWorker",
     "localstack.services.lambda_.event_source_mapping.esm_worker_factory.KinesisPoller",
     "localstack.services.lambda_.event_source_mapping.esm_worker_factory.SqsPoller",
-    "localstack.services.lambda_.event_source_mapping.pollers.poller.Poller.filter_events",
     "localstack.services.lambda_.invocation.event_manager.Poller",
     "localstack.services.lambda_.invocation.execution_environment.ExecutionEnvironment.invoke",
     "localstack.services.lambda_.invocation.metrics.publish_lambda_metric",

@@ -12,7 +12,7 @@ replaces 0, false, null and empty lists by an empty string. What is then not JSO
 The ingestion time is the time that the sender wrote into the event. A Kinesis stream or state machine as the target
 fails when the input has no ``id``.
 
-Here: the template is read once, keeping track of quotes. What is not JSON fails as INVALID_JSON, without retries. The
+Here: ``input_templates`` reads the template. What is not JSON fails as INVALID_JSON, without retries. The
 ingestion time is when PutEvents was called. ``id`` is taken from the event.
 
 Evidence: recording (LocalStack's own test_events_inputs.py: string and JSON templates, missing paths, predefined
@@ -21,7 +21,6 @@ variables) and documentation (all of the page's templates); belief for null, num
 
 import contextvars
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,13 +30,9 @@ from localstack.services.events.utils import event_time_to_time_string
 
 from localstack_host.patching import overrides, replace, swap, uses
 from localstack_host.shared.delivery import InvalidInput
+from localstack_host.shared.input_templates import MISSING, find, render
 
 uses(targets.TargetSender, "_get_predefined_template_replacements")
-
-PLACEHOLDER = re.compile(r"<(.*?)>")
-STEP = re.compile(r"\.\.?(?P<name>[^.\[\]]+)|\['(?P<quoted>[^']+)'\]|\[(?P<index>\d+|\*)\]")
-UNESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
-MISSING = object()
 
 INGESTED: contextvars.ContextVar[datetime | None] = contextvars.ContextVar("ingested", default=None)
 EVENT: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("event", default=None)
@@ -45,56 +40,6 @@ EVENT: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("e
 
 class Text(str):
     """What a template of text makes: sent as it is, not as a JSON string."""
-
-
-def find(path: str, document: Any) -> Any:
-    """What ``path`` (``$.a.b-c[0]['d']``, ``*`` for all) finds: a list if it has a wildcard, else one or MISSING."""
-    if not path.startswith("$"):
-        return MISSING
-    found, position, many = [document], 1, False
-    while position < len(path):
-        step = STEP.match(path, position)
-        if not step:
-            return MISSING
-        position, key = step.end(), step["name"] or step["quoted"] or step["index"]
-        many = many or (key == "*" and not step["quoted"])
-        found = [value for parent in found for value in children(parent, key, bool(step["index"]))]
-    if many:
-        return found
-    return found[0] if found else MISSING
-
-
-def children(parent: Any, key: str, in_brackets: bool) -> list[Any]:
-    if key == "*":
-        return list(parent.values()) if isinstance(parent, dict) else list(parent) if is_list(parent) else []
-    if in_brackets:
-        return [parent[int(key)]] if is_list(parent) and int(key) < len(parent) else []
-    return [parent[key]] if isinstance(parent, dict) and key in parent else []
-
-
-def is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def render(template: str, values: dict[str, Any]) -> str:
-    """``template`` with ``values`` in the place of its placeholders."""
-    parts, position, quoted = [], 0, False
-    for placeholder in PLACEHOLDER.finditer(template):
-        literal = template[position : placeholder.start()]
-        quoted ^= len(UNESCAPED_QUOTE.findall(literal)) % 2 == 1
-        parts += [literal, written(values.get(placeholder[1], MISSING), quoted)]
-        position = placeholder.end()
-    return "".join([*parts, template[position:]])
-
-
-def written(value: Any, quoted: bool) -> str:
-    """A value as it appears within quotes, or outside of them."""
-    if value is MISSING:
-        return "" if quoted else '""'
-    if isinstance(value, str) and quoted:
-        return value
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace('"', "") if quoted else text
 
 
 def transform(self: Any, input_transformer: dict[str, Any], event: dict[str, Any]) -> Any:

@@ -15,14 +15,13 @@ Evidence: documentation.
 from typing import Any
 
 from localstack.services.lambda_ import provider
-from localstack.services.lambda_.event_source_mapping.pollers.poller import Poller
 
 from localstack_host.patching import replace
 from localstack_host.shared.event_patterns import InvalidPattern, compiled
 
 
 def filter_events(self: Any, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Poller's: the events that match at least one filter; all of them if there is none."""
+    """MappingPoller's: the events that match at least one filter; all of them if there is none."""
     filters = (self.source_parameters.get("FilterCriteria") or {}).get("Filters") or []
     patterns = [compiled(event_filter["Pattern"]) for event_filter in filters]
     return [event for event in events if not patterns or any(pattern.matches(event) for pattern in patterns)]
@@ -37,7 +36,5 @@ def validate_event_pattern(event_pattern: str) -> bool:
 
 
 def install() -> None:
-    # patch: pollers of all kinds have it from this class.
-    replace(Poller, "filter_events", filter_events)
     # patch: the provider takes this function from its module.
     replace(provider, "validate_event_pattern", validate_event_pattern)

@@ -199,6 +199,26 @@ class StreamPoller(MappingPoller, stream_poller.StreamPoller):
         """What a filter pattern looks at."""
         return event
 
+    def publish(self, metric: str, value: float, unit: str) -> None:
+        """A metric of the function that is invoked."""
+        function = parse_arn(self.processor.sender.target_arn)
+        name = function["resource"].split(":")[1]  # function:name or function:name:alias
+        metrics.put(function["account"], function["region"], name, metric, value, unit)
+
+    def failure_context(self, condition: str, invocations: int, answer: Answer | None) -> dict[str, Any]:
+        """What an on-failure record says beside where the records are."""
+        context = {
+            "requestContext": {
+                "requestId": answer.context["requestId"] if answer else long_uid(),
+                "functionArn": self.processor.sender.target_arn,
+                "condition": condition,
+                "approximateInvokeCount": max(invocations, 1),
+            }
+        }
+        if answer and condition == "RetryAttemptsExhausted":
+            context["responseContext"] = answer.context["responseContext"]
+        return context
+
     def events(self, records: list[dict[str, Any]], shard_id: str) -> list[Event]:
         """What the function gets of ``records``: those that match a filter."""
         events = self.transform_into_events(records, shard_id)
@@ -368,21 +388,12 @@ class Lane:
         self.position.done = self.mapping.get_sequence_number(events[-1])
 
     def discard(self, events: list[Event], condition: str, invocations: int, answer: Answer | None) -> None:
-        context = {
-            "requestContext": {
-                "requestId": answer.context["requestId"] if answer else long_uid(),
-                "functionArn": self.mapping.processor.sender.target_arn,
-                "condition": condition,
-                "approximateInvokeCount": max(invocations, 1),
-            }
-        }
-        if answer and condition == "RetryAttemptsExhausted":
-            context["responseContext"] = answer.context["responseContext"]
+        context = self.mapping.failure_context(condition, invocations, answer)
         try:
             self.mapping.send_events_to_dlq(self.shard_id, events, context=context)
         except Exception as error:  # a destination that is gone must not block the shard
             LOG.warning("on-failure destination of %s: %s", self.mapping.source_arn, error)
-            self.publish("DestinationDeliveryFailures", 1, "Count")
+            self.mapping.publish("DestinationDeliveryFailures", 1, "Count")
         self.done_with(events)
 
     def invoke(self, batch: list[Event]) -> Answer:
@@ -401,12 +412,7 @@ class Lane:
 
     def publish_age(self, last: Event) -> None:
         age = max(time.time() - self.mapping.get_approximate_arrival_time(last), 0)
-        self.publish("IteratorAge", age * 1000, "Milliseconds")
-
-    def publish(self, metric: str, value: float, unit: str) -> None:
-        function = parse_arn(self.mapping.processor.sender.target_arn)
-        name = function["resource"].split(":")[1]  # function:name or function:name:alias
-        metrics.put(function["account"], function["region"], name, metric, value, unit)
+        self.mapping.publish("IteratorAge", age * 1000, "Milliseconds")
 
     def finish(self, window: Window, early: bool = False) -> bool:
         """The last invocation of a window, repeated until it succeeds. False when the mapping was stopped."""
@@ -517,7 +523,7 @@ class KinesisPoller(StreamPoller, kinesis_poller.KinesisPoller):
 
     def filtered_as(self, event: Event) -> Event:
         try:
-            return {**event, "data": json.loads(base64.b64decode(event["kinesis"]["data"]))}
+            return {**event, "data": json.loads(base64.b64decode(event.get("kinesis", event)["data"]))}
         except (ValueError, RecursionError):
             return event
 

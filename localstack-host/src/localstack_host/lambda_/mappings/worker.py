@@ -23,6 +23,7 @@ from localstack.services.lambda_.event_source_mapping.esm_worker import EsmState
 from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker as StockEsmWorker
 from localstack.services.lambda_.event_source_mapping.pollers.poller import Poller
 
+from localstack_host.lambda_.mappings.filters import filter_events
 from localstack_host.patching import overrides, replace, uses
 from localstack_host.shared.arrivals import ARRIVALS
 
@@ -31,6 +32,8 @@ uses(StockEsmWorker, "start", "_shutdown_event", "_state")
 
 class MappingPoller(Poller):
     """A poller of this package. LocalStack's hook can make pollers of other services, which know nothing of this."""
+
+    filter_events = overrides(filter_events)
 
     @abstractmethod
     def configure(self, stopped: threading.Event, config: dict[str, Any], report: Callable[[str], None]) -> None:
