@@ -36,6 +36,7 @@ EXPECTED = [
     "localstack.services.lambda_.provider.validate_event_pattern",
     "localstack.services.logs.provider.get_pattern_matcher",
     "localstack.services.s3.presigned_url.get_credentials_from_parameters",
+    "localstack.services.s3.provider.decode_user_metadata",
     "localstack.services.scheduler.provider._validate_schedule_expression",
     "localstack.services.sns.filter.SubscriptionFilter.check_filter_policy_on_message_attributes",
     "localstack.services.sns.filter.SubscriptionFilter.check_filter_policy_on_message_body",

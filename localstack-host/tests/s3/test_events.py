@@ -112,26 +112,31 @@ def test_topics_and_functions_get_encoded_keys_and_sequencers_too(localstack: In
     localstack.client("lambda").add_permission(
         FunctionName=function, StatementId="s3", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
     )
-    created = {"Events": ["s3:ObjectCreated:*"]}
+
+    def created(prefix: str) -> dict[str, Any]:
+        """Of one event the filters must not overlap."""
+        rules = [{"Name": "prefix", "Value": prefix}]
+        return {"Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {"FilterRules": rules}}}
+
     localstack.client("s3").put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration={
-            "TopicConfigurations": [{"TopicArn": topic, **created}],
-            "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, **created}],
+            "TopicConfigurations": [{"TopicArn": topic, **created("red")}],
+            "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, **created("blue")}],
         },
     )
     wait_until(lambda: received(localstack, told_url))  # s3:TestEvent
 
     # when
-    localstack.client("s3").put_object(Bucket=bucket, Key="red flower.jpg", Body=b"1")
+    for key in ("red flower.jpg", "blue flower.jpg"):
+        localstack.client("s3").put_object(Bucket=bucket, Key=key, Body=b"1")
 
-    # then both hear the same of it
+    # then each hears of its own
     (to_topic,) = [json.loads(body["Message"]) for body in bodies(localstack, told_url)]
     (to_function,) = wait_until(lambda: localstack.messages(function, '{ $.Records[0].eventSource = "aws:s3" }'))
     found = [event["Records"][0]["s3"]["object"] for event in (to_topic, json.loads(to_function))]
-    assert [one["key"] for one in found] == ["red+flower.jpg"] * 2
-    assert len({one["sequencer"] for one in found}) == 1
-    assert int(found[0]["sequencer"], 16)
+    assert [one["key"] for one in found] == ["red+flower.jpg", "blue+flower.jpg"]
+    assert int(found[0]["sequencer"], 16) < int(found[1]["sequencer"], 16)
 
 
 # Presigned URLs

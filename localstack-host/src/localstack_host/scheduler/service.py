@@ -9,7 +9,11 @@ from localstack_host.patching import install_modules_of
 def provider() -> Service:
     from localstack.services.moto import MotoFallbackDispatcher
 
+    from localstack_host.scheduler.groups import ScheduleGroups
     from localstack_host.scheduler.provider import SchedulerProvider
 
+    class Provider(ScheduleGroups, SchedulerProvider):
+        pass
+
     install_modules_of(__package__)
-    return Service.for_provider(SchedulerProvider(), dispatch_table_factory=MotoFallbackDispatcher)
+    return Service.for_provider(Provider(), dispatch_table_factory=MotoFallbackDispatcher)
