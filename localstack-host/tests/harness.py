@@ -190,7 +190,7 @@ class Instance:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[Instance]:
+def running(folder: Path, *options: str, cwd: Path | None = None) -> Iterator[Instance]:
     port = free_port()
     command = [PYTHON, "-m", "localstack_host", "--port", str(port), "--dir", str(folder)]
     with open(folder / "log", "wb") as log:
@@ -200,6 +200,7 @@ def running(folder: Path, *options: str) -> Iterator[Instance]:
             stdout=log,
             stderr=log,
             env=os.environ | ENVIRONMENT,
+            cwd=cwd,
         )
     instance = Instance(process, port, folder)
     try:

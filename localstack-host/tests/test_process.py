@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from harness import FUNCTION_PYTHON, PYTHON, Instance, free_port, is_running, running, unique, wait_until
+from harness import FUNCTION_PYTHON, PYTHON, Instance, free_port, is_running, reuse_index, running, unique, wait_until
 
 WAIT = "from time import sleep\ndef handler(event, context): sleep({seconds})"
 
@@ -110,6 +110,18 @@ def test_functions_of_a_killed_localstack_end_by_themselves(own_localstack: Inst
     wait_until(lambda: not is_running(child))
     with running(own_localstack.folder) as again:
         assert again.invoke(again.create_function("def handler(*_): return 1")) == (1, None)
+
+
+def test_paths_are_relative_to_the_folder_that_localstack_is_started_in(localstack: Instance, tmp_path: Path) -> None:
+    # given the environment of the functions, as README.md's "Use" makes it
+    (tmp_path / "functions").symlink_to(Path(FUNCTION_PYTHON).parent.parent)
+    reuse_index(localstack, tmp_path / "state")
+
+    # when LocalStack is started with the line that stands there
+    relative = ("--dir", "state", "--function-python", "functions/bin/python")
+    with running(tmp_path / "state", *relative, cwd=tmp_path) as instance:
+        # then it runs functions
+        assert instance.invoke(instance.create_function("def handler(*_): return 1")) == (1, None)
 
 
 def refusal(tmp_path: Path, *options: str) -> str:

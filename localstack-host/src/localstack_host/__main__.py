@@ -29,12 +29,24 @@ def seconds(text: str) -> int:
     return value
 
 
+def program(text: str) -> str:
+    """The absolute path of a program that is given by a path or by a name on PATH; what is not found stays as it is.
+
+    LocalStack works in a folder of its own, in which a relative path means another file. The folder's links are
+    resolved, since a function sees nothing of /tmp but what is really there (``private_folders``); the program's own
+    are kept: the one of a virtual environment leads to an interpreter without the environment's packages.
+    """
+    found = shutil.which(text)
+    return str(Path(found).parent.resolve() / Path(found).name) if found else text
+
+
 def parse(arguments: list[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m localstack_host", description=__doc__)
     parser.add_argument("--port", type=int, default=4566, help="on 127.0.0.1 (default: 4566)")
     parser.add_argument("--dir", type=Path, required=True, help="everything that is written goes below it")
     parser.add_argument(
         "--function-python",
+        type=program,
         default=sys.executable,
         metavar="PATH",
         help="the interpreter that runs Lambda functions; its environment needs awslambdaric (functions.lock)",

@@ -25,6 +25,7 @@ DEFAULT_ASYNC_RETRY_SECONDS = 60
 class Options:
     """What a start of LocalStack depends on. Seconds are whole.
 
+    directory, function_python: absolute, since LocalStack works in ``directory``
     private_folders: what ``private_folders`` found usable, as it printed it
     virtual_clock: whether the time is that of ``clock.keeper``
     """
