@@ -1,4 +1,4 @@
-"""What goes into an invocation and comes out of it: sizes and the client context."""
+"""What goes into an invocation and comes out of it: sizes, JSON and the client context."""
 
 import base64
 import json
@@ -80,3 +80,30 @@ def handler(event, context):
     client.invoke(FunctionName=function, ClientContext=encoded, InvocationType="Event")
     wait_until(lambda: len(localstack.messages(function, "given")) == 3)
     assert localstack.messages(function, '"given True"') == ["given True"]
+
+
+@pytest.mark.parametrize("invocation_type", ["RequestResponse", "Event", "DryRun"])
+@pytest.mark.parametrize("payload", [b"{id: 1}", b"'text'", b'{"id": 1', b"[NaN]", b" ", b"\x87text"])
+def test_a_payload_that_is_not_json_is_refused(localstack: Instance, invocation_type: str, payload: bytes) -> None:
+    """A bad request, and not a function error: the function does not run.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html (InvalidRequestContentException)
+    """
+    function = localstack.create_function(ECHO)
+
+    with pytest.raises(ClientError) as refused:
+        localstack.client("lambda").invoke(FunctionName=function, InvocationType=invocation_type, Payload=payload)
+
+    error = refused.value.response["Error"]
+    assert error["Code"] == "InvalidRequestContentException"
+    assert error["Message"].startswith("Could not parse request body into json: Could not parse payload into json: ")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize("payload", [None, b"", b"{}"])
+def test_no_payload_is_an_empty_object(localstack: Instance, payload: bytes | None) -> None:
+    arguments = {} if payload is None else {"Payload": payload}
+
+    response = localstack.client("lambda").invoke(FunctionName=localstack.create_function(ECHO), **arguments)
+
+    assert json.loads(response["Payload"].read()) == {}
