@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAl
 """
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,12 +132,50 @@ M1 = query("m1", "any", ReturnData=False)
         ([M1, M1], "not unique"),
         ([{"Id": "e1"}], "exactly one of Expression and MetricStat"),
         ([M1 | {"Expression": "m1"}], "exactly one of Expression and MetricStat"),
+        *(
+            (
+                [{"Id": "a", "MetricStat": M1["MetricStat"] | {"Stat": name}}],
+                rf"The value {re.escape(name)} for .*Stat ",
+            )
+            for name in ("tm90", "TM(10%:90%)", "IQM", "p101", "Median", "sum")
+        ),
     ],
 )
 def test_queries_that_are_refused(localstack: Instance, queries: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(localstack.client("cloudwatch").exceptions.ClientError, match=message) as refused:
         data(localstack, *queries)
     assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_percentiles_of_get_metric_statistics(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html"""
+    cloudwatch, metric = localstack.client("cloudwatch"), unique("metric")
+    publish(localstack, metric, *range(1, 11))
+    cloudwatch.put_metric_data(
+        Namespace=NAMESPACE,
+        MetricData=[{"MetricName": metric, "Timestamp": START, "Unit": "Seconds", "Values": [3, 1, 2]}],
+    )
+    asked = {
+        "Namespace": NAMESPACE,
+        "MetricName": metric,
+        "Period": 300,
+        "StartTime": START,
+        "EndTime": START + timedelta(minutes=10),
+    }
+
+    points = cloudwatch.get_metric_statistics(**asked, ExtendedStatistics=["p50", "p90"])["Datapoints"]
+
+    points.sort(key=lambda point: (point["Unit"], point["Timestamp"]))
+    assert points == [
+        {"Timestamp": START, "Unit": "None", "ExtendedStatistics": {"p50": 3, "p90": 5}},
+        {"Timestamp": START + timedelta(minutes=5), "Unit": "None", "ExtendedStatistics": {"p50": 8, "p90": 10}},
+        {"Timestamp": START, "Unit": "Seconds", "ExtendedStatistics": {"p50": 2, "p90": 3}},
+    ]
+    for both in ({}, {"Statistics": ["Sum"], "ExtendedStatistics": ["p90"]}):
+        with pytest.raises(cloudwatch.exceptions.InvalidParameterCombinationException):
+            cloudwatch.get_metric_statistics(**asked, **both)
+    with pytest.raises(cloudwatch.exceptions.InvalidParameterValueException, match="IQM"):
+        cloudwatch.get_metric_statistics(**asked, ExtendedStatistics=["IQM"])
 
 
 def put_alarm(localstack: Instance, **settings: Any) -> str:
@@ -246,6 +285,12 @@ ONE_METRIC = {"Namespace": NAMESPACE, "MetricName": "any", "Period": 60, "Statis
         ({"Metrics": [RETURNED, M1], "ThresholdMetricId": "e1"}, "anomaly detection"),
         ({}, "MetricName is required"),
         ({name: ONE_METRIC[name] for name in ("Namespace", "MetricName", "Statistic")}, "Period is required"),
+        (ONE_METRIC | {"ComparisonOperator": "Bigger"}, "'Bigger' at 'comparisonOperator'"),
+        (ONE_METRIC | {"ComparisonOperator": "GreaterThanUpperThreshold"}, "anomaly detection"),
+        (ONE_METRIC | {"DatapointsToAlarm": 2}, "DatapointsToAlarm must be less"),
+        (ONE_METRIC | {"Period": 300, "EvaluationPeriods": 289}, "cannot be checked across more than a day"),
+        (ONE_METRIC | {"Period": 3600, "EvaluationPeriods": 169}, "cannot be checked across more than 7 days"),
+        ({"Metrics": [RETURNED, M1], "EvaluationPeriods": 1441}, "cannot be checked across more than a day"),
         (ONE_METRIC | {"ExtendedStatistic": "p90"}, "Exactly one of Statistic and ExtendedStatistic"),
         (ONE_METRIC | {"Statistic": ""}, "Statistic"),
     ],
@@ -254,3 +299,18 @@ def test_alarms_that_are_refused(localstack: Instance, settings: dict[str, Any],
     with pytest.raises(localstack.client("cloudwatch").exceptions.ClientError, match=message) as refused:
         put_alarm(localstack, **settings)
     assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+@pytest.mark.parametrize("statistic", ["tm90", "p101", "pfoo", "IQM"])
+def test_an_extended_statistic_of_an_alarm_is_a_percentile(localstack: Instance, statistic: str) -> None:
+    one = {name: value for name, value in ONE_METRIC.items() if name != "Statistic"}
+
+    with pytest.raises(localstack.client("cloudwatch").exceptions.InvalidParameterValueException, match=statistic):
+        put_alarm(localstack, **one, ExtendedStatistic=statistic)
+
+
+@pytest.mark.parametrize(("period", "periods"), [(300, 288), (3600, 168), (86400, 7)])
+def test_the_longest_time_that_an_alarm_looks_at(localstack: Instance, period: int, periods: int) -> None:
+    """EvaluationPeriods: "An alarm's total current evaluation period can be no longer than seven days"; a day, of
+    periods that are less than an hour."""
+    put_alarm(localstack, **ONE_METRIC | {"Period": period, "EvaluationPeriods": periods})

@@ -19,7 +19,6 @@ Evidence: documentation.
 
 import json
 import logging
-import operator
 import os
 import time
 from datetime import UTC, datetime
@@ -31,9 +30,8 @@ from localstack.services.cloudwatch.alarm_scheduler import AlarmScheduler
 from localstack.services.cloudwatch.models import cloudwatch_stores
 from localstack.utils.aws import arns
 
-from localstack_host.cloudwatch.math_alarms import CheckedAlarms, watched
+from localstack_host.cloudwatch.alarm_checks import COMPARISONS, CheckedAlarms, period_of, statistic, watched
 from localstack_host.cloudwatch.metric_data import evaluation
-from localstack_host.cloudwatch.metric_math import DEFAULT_PERIOD
 from localstack_host.cloudwatch.missing_data import alarm_state, evaluation_range
 from localstack_host.environment import ALARM_SECONDS
 from localstack_host.patching import overrides, swap, uses
@@ -42,12 +40,6 @@ uses(AlarmScheduler, "delete_scheduler_for_alarm", "scheduled_alarms", "schedule
 
 LOG = logging.getLogger(__name__)
 
-COMPARISONS = {
-    "GreaterThanOrEqualToThreshold": operator.ge,
-    "GreaterThanThreshold": operator.gt,
-    "LessThanThreshold": operator.lt,
-    "LessThanOrEqualToThreshold": operator.le,
-}
 STATE = (
     "StateValue",
     "StateReason",
@@ -57,22 +49,9 @@ STATE = (
 )
 
 
-def statistic(alarm: Any) -> str:
-    found: str = alarm.get("Statistic") or alarm["ExtendedStatistic"]
-    return found
-
-
 def interval(period: int) -> float:
     """Seconds between two evaluations of an alarm."""
     return min(float(os.environ.get(ALARM_SECONDS, "inf")), 60 if period >= 60 else 10)
-
-
-def period_of(alarm: Any) -> int:
-    """Seconds; of an alarm on metric math the longest of its metrics."""
-    if "Metrics" not in alarm:
-        return int(alarm["Period"])
-    metrics = [query["MetricStat"]["Period"] for query in alarm["Metrics"] if "MetricStat" in query]
-    return int(max(metrics, default=watched(alarm["Metrics"]).get("Period") or DEFAULT_PERIOD))
 
 
 class PromptScheduler(AlarmScheduler):

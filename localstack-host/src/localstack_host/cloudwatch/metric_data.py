@@ -1,4 +1,4 @@
-"""GetMetricData computes expressions, returns what ReturnData says, and refuses queries that AWS refuses.
+"""GetMetricData computes expressions, GetMetricStatistics percentiles, and both refuse queries that AWS refuses.
 
 AWS: each query either names a metric or is an expression over the Ids of others; only those with ReturnData, which is
 true by default, are returned; an expression that results in an array returns a result per time series, with one Id and
@@ -6,12 +6,16 @@ labels "in the format Expression-Label Metric-Label"
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html and
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html). MaxDatapoints is the number of
 data points of the answer, beyond which it is paginated
-(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html).
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html). GetMetricStatistics takes
+Statistics or ExtendedStatistics, "but not both"
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html).
 
-LocalStack: a query with an expression is a 500; ReturnData is ignored; MaxDatapoints counts by query, and the token
-that continues is that of the last query alone.
+LocalStack: a query with an expression is a 500, and so is one with a statistic that does not exist, or with
+ExtendedStatistics; ReturnData is ignored; MaxDatapoints counts by query, and the token that continues is that of the
+last query alone.
 
-Here: the provider computes every query of a request together, with ``metric_math``.
+Here: the provider computes every query of a request together, with ``metric_math``. Statistics other than the five and
+percentiles (trimmed and winsorized means, counts and sums within bounds) are refused.
 
 Evidence: documentation; belief for the label of an expression without one, which is its Id, for how data points fill a
 page (query after query), and for the reasons of refusals beyond their "Error in expression".
@@ -25,11 +29,18 @@ from itertools import islice
 from typing import Any
 
 from localstack.aws.api import RequestContext
-from localstack.aws.api.cloudwatch import GetMetricDataOutput, MetricDataQuery, ScanBy
+from localstack.aws.api.cloudwatch import (
+    GetMetricDataOutput,
+    GetMetricStatisticsOutput,
+    InvalidParameterCombinationException,
+    InvalidParameterValueException,
+    MetricDataQuery,
+    ScanBy,
+)
 from localstack.services.cloudwatch.provider_v2 import LABEL_DIFFERENTIATORS, ValidationException
 
 from localstack_host.cloudwatch.alarm_history import position
-from localstack_host.cloudwatch.metric_database import ExactMetrics, MetricDatabase
+from localstack_host.cloudwatch.metric_database import PERCENTILE, ExactMetrics, MetricDatabase, is_statistic
 from localstack_host.cloudwatch.metric_math import Evaluation, InvalidExpression, Series, parse
 from localstack_host.patching import overrides
 
@@ -74,6 +85,12 @@ def check(queries: Sequence[MetricDataQuery]) -> None:
             raise ValidationException(
                 f"The value {query['Id']} for parameter MetricDataQueries.member.{number}.Id is not matching the "
                 "expected pattern ^[a-z][a-zA-Z0-9_]*$."
+            )
+        statistic = (query.get("MetricStat") or {}).get("Stat")
+        if statistic is not None and not is_statistic(statistic):
+            raise ValidationException(
+                f"The value {statistic} for parameter MetricDataQueries.member.{number}.MetricStat.Stat is not "
+                "supported."
             )
         if ("Expression" in query) == ("MetricStat" in query):
             raise ValidationException(
@@ -154,6 +171,62 @@ class MetricMath(ExactMetrics):
                     points.reverse()
                 results.append((query, labelled(query, one, several), points))
         return page(results, position(next_token), max_datapoints or MAXIMUM_DATAPOINTS)
+
+    @overrides
+    def get_metric_statistics(
+        self,
+        context: RequestContext,
+        namespace: str,
+        metric_name: str,
+        start_time: datetime,
+        end_time: datetime,
+        period: int,
+        dimensions: Any = None,
+        statistics: list[str] | None = None,
+        extended_statistics: list[str] | None = None,
+        unit: str | None = None,
+        **kwargs: Any,
+    ) -> GetMetricStatisticsOutput:
+        if bool(statistics) == bool(extended_statistics):
+            raise InvalidParameterCombinationException(
+                "Exactly one of the parameters Statistics and ExtendedStatistics must be specified."
+            )
+        for name in extended_statistics or []:
+            if not PERCENTILE.fullmatch(name):
+                raise InvalidParameterValueException(
+                    f"The value {name} for parameter ExtendedStatistics is not supported."
+                )
+        answer = super().get_metric_statistics(
+            context,
+            namespace,
+            metric_name,
+            start_time,
+            end_time,
+            period,
+            dimensions,
+            statistics or ["SampleCount"],
+            unit=unit,
+            **kwargs,
+        )
+        if extended_statistics:
+            end = int(end_time.timestamp())
+            for point in answer["Datapoints"]:
+                given = "NULL_VALUE" if point["Unit"] == "None" else point["Unit"]
+                metric = {"Namespace": namespace, "MetricName": metric_name, "Dimensions": dimensions, "Unit": given}
+                at = int(point["Timestamp"])
+                percentiles = {
+                    name: self.cloudwatch_database.statistic(
+                        context.account_id,
+                        context.region,
+                        metric | {"Period": period, "Stat": name},
+                        at,
+                        min(at + period, end),
+                    ).get(0)
+                    for name in extended_statistics
+                }
+                del point["SampleCount"]
+                point["ExtendedStatistics"] = {name: value for name, value in percentiles.items() if value is not None}
+        return answer
 
 
 def page(

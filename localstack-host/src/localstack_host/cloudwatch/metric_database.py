@@ -43,6 +43,7 @@ LOG = logging.getLogger(__name__)
 MAKING = threading.Lock()
 
 PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
+STATISTIC_NAMES = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 COLUMNS = "account_id, region, metric_name, namespace, timestamp, dimensions, unit, storage_resolution"
 
 # Sum, count, minimum and maximum by period, of values and of statistic sets.
@@ -62,6 +63,11 @@ WHERE = """
     namespace = :namespace AND metric_name = :name AND dimensions IS :dimensions
     AND timestamp >= :start AND timestamp < :end AND account_id = :account AND region = :region
 """
+
+
+def is_statistic(name: str) -> bool:
+    """Whether the database computes it. Those that trim, or count within bounds, it does not."""
+    return name in STATISTIC_NAMES or PERCENTILE.fullmatch(name) is not None
 
 
 class MetricDatabase(CloudwatchDatabase):

@@ -7,13 +7,13 @@ from localstack_host.patching import install_modules_of
 
 @aws_provider(api="cloudwatch", name="host")
 def provider() -> Service:
+    from localstack_host.cloudwatch.alarm_descriptions import AlarmDescriptions
     from localstack_host.cloudwatch.alarm_history import AlarmHistory
     from localstack_host.cloudwatch.alarm_tags import TaggedAlarms
     from localstack_host.cloudwatch.alarms import PromptAlarms
-    from localstack_host.cloudwatch.composite_alarms import CompositeAlarms
     from localstack_host.cloudwatch.missing_dashboard import MissingDashboards
 
-    class CloudwatchProvider(TaggedAlarms, PromptAlarms, CompositeAlarms, AlarmHistory, MissingDashboards):
+    class CloudwatchProvider(TaggedAlarms, PromptAlarms, AlarmDescriptions, AlarmHistory, MissingDashboards):
         pass
 
     install_modules_of(__package__)

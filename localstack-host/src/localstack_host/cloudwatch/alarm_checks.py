@@ -1,7 +1,8 @@
-"""Alarms on metric math are checked when they are saved, and said in full when they notify.
+"""Alarms are checked when they are saved, and those on metric math said in full when they notify.
 
-AWS: an alarm is on one metric, with MetricName, Period and a statistic, or has Metrics, "and you cannot" have both. Of
-Metrics, at most 10 metrics and 10 expressions, one has ReturnData, and results in a single time series
+AWS: an alarm is on one metric, with MetricName, Period and a statistic, or has Metrics, and not both. Of Metrics, at
+most 10 metrics and 10 expressions, one has ReturnData, and results in a single time series. An alarm looks back for a
+day at most, or for seven if its periods are of an hour or more
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html and
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html). A notification has the
 Metrics, in a function's event with names in lower case and dimensions as an object
@@ -18,21 +19,37 @@ return data" is one that users of AWS report, and for the place of Metrics in th
 """
 
 import json
+import operator
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from localstack.aws.api import RequestContext, handler
-from localstack.aws.api.cloudwatch import MetricDataQuery, PutMetricAlarmInput
+from localstack.aws.api.cloudwatch import InvalidParameterValueException, MetricDataQuery, PutMetricAlarmInput
 from localstack.services.cloudwatch import provider_v2
 from localstack.services.cloudwatch.provider_v2 import ValidationException
 
 from localstack_host.cloudwatch.metric_data import MetricMath, evaluation, refusal
-from localstack_host.cloudwatch.metric_math import InvalidExpression
+from localstack_host.cloudwatch.metric_database import is_statistic
+from localstack_host.cloudwatch.metric_math import DEFAULT_PERIOD, InvalidExpression
 from localstack_host.patching import overrides, replace
 
 OF_ONE_METRIC = ("MetricName", "Namespace", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic")
 MAXIMUM_OF_A_KIND = 10
+
+
+DAY = 24 * 60 * 60
+LONGEST, LONGEST_OF_HOURS = (
+    DAY,
+    7 * DAY,
+)  # seconds that an alarm looks at, of periods of less than an hour and of others
+COMPARISONS = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+OF_ANOMALIES = ("LessThanLowerOrGreaterThanUpperThreshold", "LessThanLowerThreshold", "GreaterThanUpperThreshold")
 
 
 def watched(queries: Sequence[MetricDataQuery]) -> MetricDataQuery:
@@ -43,12 +60,34 @@ def watched(queries: Sequence[MetricDataQuery]) -> MetricDataQuery:
     return returned[0]
 
 
+def statistic(alarm: Any) -> str:
+    """Of an alarm on one metric."""
+    found: str = alarm.get("Statistic") or alarm["ExtendedStatistic"]
+    return found
+
+
+def period_of(alarm: Any) -> int:
+    """Seconds; of an alarm on metric math the longest of its metrics."""
+    if "Metrics" not in alarm:
+        return int(alarm["Period"])
+    metrics = [query["MetricStat"]["Period"] for query in alarm["Metrics"] if "MetricStat" in query]
+    return int(max(metrics, default=watched(alarm["Metrics"]).get("Period") or DEFAULT_PERIOD))
+
+
 class CheckedAlarms(MetricMath):
     @overrides
     @handler("PutMetricAlarm", expand=False)
     def put_metric_alarm(self, context: RequestContext, request: PutMetricAlarmInput) -> None:
-        if "ThresholdMetricId" in request:
+        comparison = request["ComparisonOperator"]
+        if "ThresholdMetricId" in request or comparison in OF_ANOMALIES:
             raise ValidationException("Alarms on anomaly detection (ThresholdMetricId) are not supported here")
+        if comparison not in COMPARISONS:
+            raise ValidationException(
+                f"1 validation error detected: Value '{comparison}' at 'comparisonOperator' failed to satisfy "
+                f"constraint: Member must satisfy enum value set: [{', '.join([*COMPARISONS, *OF_ANOMALIES])}]"
+            )
+        if request.get("DatapointsToAlarm", 1) > request["EvaluationPeriods"]:
+            raise ValidationException("DatapointsToAlarm must be less than or equal to EvaluationPeriods.")
         if "Threshold" not in request:
             raise ValidationException("The parameter Threshold is required for this alarm.")
         if "Metrics" in request:
@@ -59,6 +98,17 @@ class CheckedAlarms(MetricMath):
                 raise ValidationException(f"The parameter {missing[0]} is required without a Metrics list.")
             if bool(request.get("Statistic")) == bool(request.get("ExtendedStatistic")):
                 raise ValidationException("Exactly one of Statistic and ExtendedStatistic must be specified.")
+            if not is_statistic(statistic(request)):
+                raise InvalidParameterValueException(
+                    f"The value {statistic(request)} for parameter ExtendedStatistic is not supported."
+                )
+        period = period_of(request)
+        longest = LONGEST_OF_HOURS if period >= 3600 else LONGEST
+        if request["EvaluationPeriods"] * period > longest:
+            time = "a day" if longest == LONGEST else "7 days"
+            raise ValidationException(
+                f"Metrics cannot be checked across more than {time} (EvaluationPeriods * Period must be <= {longest})."
+            )
         super().put_metric_alarm(context, request)
 
     def check(self, context: RequestContext, request: PutMetricAlarmInput) -> None:
@@ -85,7 +135,7 @@ def for_function(alarm: Any) -> list[dict[str, Any]]:
             "MetricStat": {
                 "Metric": {name: given.get(name) for name in ("Namespace", "MetricName", "Dimensions")},
                 "Period": given["Period"],
-                "Stat": given.get("Statistic") or given["ExtendedStatistic"],
+                "Stat": statistic(given),
                 "Unit": given.get("Unit"),
             },
         }
@@ -95,17 +145,17 @@ def for_function(alarm: Any) -> list[dict[str, Any]]:
 
 def in_lower_case(query: Any) -> dict[str, Any]:
     found = {name[0].lower() + name[1:]: value for name, value in query.items() if name != "MetricStat"}
-    if statistic := query.get("MetricStat"):
-        metric = statistic["Metric"]
+    if of_metric := query.get("MetricStat"):
+        metric = of_metric["Metric"]
         found["metricStat"] = {
             "metric": {
                 "namespace": metric["Namespace"],
                 "name": metric["MetricName"],
                 "dimensions": {one["Name"]: one["Value"] for one in metric.get("Dimensions") or []},
             },
-            "period": statistic["Period"],
-            "stat": statistic["Stat"],
-            **({"unit": statistic["Unit"]} if statistic.get("Unit") else {}),
+            "period": of_metric["Period"],
+            "stat": of_metric["Stat"],
+            **({"unit": of_metric["Unit"]} if of_metric.get("Unit") else {}),
         }
     return found | {"returnData": query.get("ReturnData", True)}
 
