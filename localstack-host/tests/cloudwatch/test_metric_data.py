@@ -116,6 +116,25 @@ def test_pages_have_max_datapoints_of_all_results(
     ]
 
 
+@pytest.mark.parametrize(("period", "seconds"), [(60, 0), (300, 0), (30, 30), (10, 40), (1, 41)])
+def test_the_start_is_rounded_down(localstack: Instance, period: int, seconds: int) -> None:
+    """StartTime: "Round down to the nearest whole minute"; "If you set Period to 5, 10, 20, or 30, the start time of
+    your request is rounded down to the nearest time that corresponds to even [...] divisions of a minute." """
+    cloudwatch, one = localstack.client("cloudwatch"), query("a", unique("metric"))
+    metric, within = one["MetricStat"]["Metric"], START + timedelta(seconds=41)
+    cloudwatch.put_metric_data(
+        Namespace=NAMESPACE, MetricData=[{"MetricName": metric["MetricName"], "Timestamp": within, "Value": 1}]
+    )
+    one["MetricStat"]["Period"] = period
+
+    (result,) = data(localstack, one, StartTime=within)["MetricDataResults"]
+    (point,) = cloudwatch.get_metric_statistics(
+        **metric, Period=period, Statistics=["Sum"], StartTime=within, EndTime=START + timedelta(minutes=10)
+    )["Datapoints"]
+
+    assert result["Timestamps"] == [point["Timestamp"]] == [START + timedelta(seconds=seconds)]
+
+
 M1 = query("m1", "any", ReturnData=False)
 
 

@@ -50,6 +50,7 @@ def stored(localstack: Instance, log_group: str) -> list[str]:
         ),
         ([-2 * HOUR + 60], None, {}, ["0"]),
         ([-2 * HOUR - 60], None, {"tooNewLogEventStartIndex": 0}, []),
+        ([15 * DAY, 0, -2 * DAY], None, {"tooOldLogEventEndIndex": 1, "tooNewLogEventStartIndex": 2}, ["1"]),
         ([60, 0, -3 * HOUR, -4 * HOUR], None, {"tooNewLogEventStartIndex": 2}, ["0", "1"]),
         ([3 * DAY - HOUR], 3, {}, ["0"]),
         ([3 * DAY + HOUR], 3, {"expiredLogEventEndIndex": 1}, []),
@@ -95,7 +96,8 @@ def test_rejected_events_are_not_counted_by_metric_filters(localstack: Instance,
     [([0, 60], "must be in chronological order"), ([DAY + HOUR, 0], "cannot span more than 24 hours")],
 )
 def test_calls_that_are_refused(localstack: Instance, log_group: str, ages: list[float], message: str) -> None:
-    """ "A batch of log events in a single request cannot span more than 24 hours. Otherwise, the operation fails." """
+    """ "For valid events (within 14 days in the past to 2 hours in future), the time span in a single batch cannot
+    exceed 24 hours. Otherwise, the operation fails." """
     logs = localstack.client("logs")
 
     with pytest.raises(logs.exceptions.InvalidParameterException, match=message):

@@ -104,6 +104,32 @@ def test_a_pattern_that_is_none(localstack: Instance) -> None:
         put(localstack, unique("parameter"), AllowedPattern="([")
 
 
+@pytest.mark.parametrize("value", ["{{ssm:other}}", "a {{}} b", "{{ other }}"])
+def test_a_value_nests_no_parameter(localstack: Instance, value: str) -> None:
+    """ "You can't include values wrapped in double brackets {{}} or {{ssm:parameter-name}} in a parameter value." """
+    with refused(localstack, "ValidationException", "can't nest another parameter"):
+        put(localstack, unique("parameter"), value)
+    put(localstack, unique("parameter"), '{"a":{"b":{}}}')
+
+
+def test_policies_need_the_advanced_tier(localstack: Instance) -> None:
+    """ "Standard parameters [...] can't be configured to use parameter policies." """
+    policies = '[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2099-01-01T00:00:00Z"}}]'
+
+    with refused(localstack, "ValidationException"):
+        put(localstack, unique("parameter"), Policies=policies)
+    for tier in ("Advanced", "Intelligent-Tiering"):
+        assert put(localstack, unique("parameter"), Policies=policies, Tier=tier)["Tier"] == "Advanced"
+
+
+def test_spaces_around_a_name_are_removed(localstack: Instance) -> None:
+    """ "The service removes any spaces specified for the beginning or end of a parameter name." """
+    name = unique("parameter")
+    put(localstack, f" {name} ")
+
+    assert localstack.client("ssm").get_parameter(Name=f" {name}:1 ")["Parameter"]["Name"] == name
+
+
 @pytest.mark.parametrize("name", ["{}", "/{}", "/{}/a", "/{}/a.b-c_d/E9", "/{}" + "/a" * 14])
 def test_names(localstack: Instance, name: str) -> None:
     name = name.format(unique("parameter"))

@@ -8,11 +8,12 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 data points of the answer, beyond which it is paginated
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html). GetMetricStatistics takes
 Statistics or ExtendedStatistics, "but not both"
-(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html).
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html). Both round StartTime
+down: to the minute, or to the period if that is shorter, and to 5 minutes after 15 days, to an hour after 63.
 
 LocalStack: a query with an expression is a 500, and so is one with a statistic that does not exist, or with
-ExtendedStatistics; ReturnData is ignored; MaxDatapoints counts by query, and the token that continues is that of the
-last query alone.
+ExtendedStatistics; ReturnData is ignored; periods begin at StartTime as it is; MaxDatapoints counts by query,
+and the token that continues is that of the last query alone.
 
 Here: the provider computes every query of a request together, with ``metric_math``. Statistics other than the five and
 percentiles (trimmed and winsorized means, counts and sums within bounds) are refused.
@@ -22,6 +23,7 @@ page (query after query), and for the reasons of refusals beyond their "Error in
 """
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -46,6 +48,16 @@ from localstack_host.patching import overrides
 
 ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 MAXIMUM_DATAPOINTS = 100_800
+SHORT_PERIODS = (1, 5, 10, 20, 30)  # seconds
+DAY = 24 * 60 * 60
+
+
+def rounded(start: datetime, periods: Iterable[int]) -> int:
+    """The Unix time that AWS takes for a StartTime, for metrics of ``periods`` (seconds)."""
+    age = time.time() - start.timestamp()
+    shortest = min(periods, default=60)
+    step = 3600 if age > 63 * DAY else 300 if age > 15 * DAY else min(shortest, 60)
+    return int(start.timestamp()) // step * step
 
 
 def evaluation(
@@ -86,7 +98,14 @@ def check(queries: Sequence[MetricDataQuery]) -> None:
                 f"The value {query['Id']} for parameter MetricDataQueries.member.{number}.Id is not matching the "
                 "expected pattern ^[a-z][a-zA-Z0-9_]*$."
             )
-        statistic = (query.get("MetricStat") or {}).get("Stat")
+        of_metric = query.get("MetricStat") or {}
+        period = of_metric.get("Period") or query.get("Period")
+        if period and period % 60 and period not in SHORT_PERIODS:
+            raise ValidationException(
+                f"The value {period} for parameter MetricDataQueries.member.{number} is not a valid period: it must be "
+                "1, 5, 10, 20, 30 or a multiple of 60."
+            )
+        statistic = of_metric.get("Stat")
         if statistic is not None and not is_statistic(statistic):
             raise ValidationException(
                 f"The value {statistic} for parameter MetricDataQueries.member.{number}.MetricStat.Stat is not "
@@ -150,9 +169,10 @@ class MetricMath(ExactMetrics):
         max_datapoints: int | None = None,
         **kwargs: Any,
     ) -> GetMetricDataOutput:
-        start, end = int(start_time.timestamp()), int(end_time.timestamp())
-        if start >= end:
+        if start_time >= end_time:
             raise ValidationException("The parameter StartTime must be less than the parameter EndTime.")
+        periods = [query["MetricStat"]["Period"] for query in metric_data_queries if "MetricStat" in query]
+        start, end = rounded(start_time, periods), int(end_time.timestamp())
         computed = evaluation(
             self.cloudwatch_database, context.account_id, context.region, metric_data_queries, start, end
         )
@@ -200,7 +220,7 @@ class MetricMath(ExactMetrics):
             context,
             namespace,
             metric_name,
-            start_time,
+            datetime.fromtimestamp(rounded(start_time, [period]), UTC),
             end_time,
             period,
             dimensions,

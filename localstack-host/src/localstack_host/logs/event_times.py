@@ -2,7 +2,7 @@
 
 AWS: of a call of PutLogEvents, events older than 14 days, older than the log group's retention, or more than 2 hours in
 the future are not stored, and rejectedLogEventsInfo has the places where the accepted ones begin and end. The events
-must be in chronological order and span 24 hours at most
+must be in chronological order, and those between 14 days ago and 2 hours from now span 24 hours at most
 (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html and
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_RejectedLogEventsInfo.html). A retention is one
 of 22 numbers of days
@@ -69,12 +69,14 @@ def put_log_events(
         raise exceptions.InvalidParameterException(
             "Log events in a single PutLogEvents request must be in chronological order."
         )
-    if times and times[-1] - times[0] > DAY:
+    group = self.groups[log_group_name]
+    now = int(time.time() * 1000)
+    valid = [at for at in times if now - OLDEST <= at <= now + NEWEST]
+    if valid and valid[-1] - valid[0] > DAY:
         raise exceptions.InvalidParameterException(
             "The batch of log events in a single PutLogEvents request cannot span more than 24 hours."
         )
-    group = self.groups[log_group_name]
-    info = rejected(times, int(time.time() * 1000), int(group.retention_in_days or 0))
+    info = rejected(times, now, int(group.retention_in_days or 0))
     return group.put_log_events(log_stream_name, accepted(log_events, info)), info
 
 

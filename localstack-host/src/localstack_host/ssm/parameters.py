@@ -1,9 +1,10 @@
 r"""Parameters have the sizes of their tier, match their pattern, and are read by version or label.
 
 AWS: a value has at most 4 KB in the standard tier and 8 KB in the advanced one, out of which a parameter does not get;
-Intelligent-Tiering takes the advanced one for what needs it
+Intelligent-Tiering takes the advanced one for what needs it, more than 4 KB or policies
 (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html). A value matches
-its AllowedPattern; a name is letters, numbers and ``.-_``, or a path of at most 15 such, from the first slash on
+its AllowedPattern, and has no ``{{}}`` in it; a name is letters, numbers and ``.-_``, or a path of at most 15 such,
+from the first slash on
 (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html). GetParameters answers in
 alphabetical order (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html), and a
 parameter that is read by ``name:version`` or ``name:label`` has this as its Selector
@@ -17,9 +18,9 @@ in no order, once for names that are given twice, and without Selector; takes la
 Here: the provider checks and adds what is missing, and the labels are those of a function in moto's place. The event of
 an update says Update. Not as on AWS: AllowedPattern is read as Python's regular expressions, which are nearly Java's.
 
-Evidence: documentation; the messages on tiers, on paths and on 10 labels as users of AWS report them. Belief that sizes
-are in characters, that a pattern may match anywhere in the value, that an update without a pattern keeps the one that
-there is, and that names that are given twice are refused.
+Evidence: documentation; the messages on tiers, nesting, paths and 10 labels as users of AWS report them. Belief that
+sizes are in characters, that a pattern may match anywhere in the value, that an update without a tier or a pattern
+keeps the one that there is, and that names that are given twice are refused.
 """
 
 import re
@@ -49,6 +50,7 @@ uses(SsmProvider, "_has_secrets", "_notify_event_subscribers")
 uses(SimpleSystemManagerBackend, "_parameters")
 
 NAME = re.compile(r"[a-zA-Z0-9_.-]+")
+NESTED = re.compile(r"\{\{[^{}]*\}\}")
 LABEL = re.compile(r"(?!aws|ssm|\d)[a-z0-9_.-]+", re.IGNORECASE | re.ASCII)
 MAXIMUM_LEVELS = 15
 MAXIMUM_NAMES = 10
@@ -58,8 +60,9 @@ LARGEST = {ParameterTier.Standard: 4096, ParameterTier.Advanced: 8192}  # charac
 MORE = "https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html"
 
 
-def check_name(name: str) -> None:
-    """Of a parameter, without a version or a label."""
+def checked_name(name: str) -> str:
+    """The name of a parameter, without a version or a label, as AWS takes it: without spaces around it."""
+    name = name.strip(" ")
     if "/" in name and not name.startswith("/"):
         raise ValidationException("Parameter name must be a fully qualified name.")
     levels = name.removeprefix("/").split("/")
@@ -69,6 +72,7 @@ def check_name(name: str) -> None:
         )
     if not all(NAME.fullmatch(level) for level in levels):
         raise InvalidParameterNameException()
+    return name
 
 
 def tier_of(request: PutParameterRequest, previous: Any, default: str) -> str:
@@ -79,6 +83,8 @@ def tier_of(request: PutParameterRequest, previous: Any, default: str) -> str:
     if tier == ParameterTier.Intelligent_Tiering:
         needed = size > LARGEST[ParameterTier.Standard] or request.get("Policies") or before == ParameterTier.Advanced
         tier = ParameterTier.Advanced if needed else ParameterTier.Standard
+    if tier == ParameterTier.Standard and request.get("Policies"):
+        raise ValidationException("Parameter policies need the advanced tier.")
     if tier == ParameterTier.Standard and before == ParameterTier.Advanced:
         raise ValidationException(
             "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the "
@@ -115,6 +121,14 @@ def check_pattern(pattern: str, value: str) -> None:
         )
 
 
+def requested(name: str) -> str:
+    """The name or ARN, perhaps with a version or a label, by which a parameter is read."""
+    if is_arn(name):
+        return name
+    of, separator, chosen = name.strip(" ").partition(":")
+    return checked_name(of) + separator + chosen
+
+
 def with_selector(parameter: Any, name: str) -> Any:
     """``parameter``, and the version or label in the name or ARN that it was asked for with."""
     parts = name.split(":")
@@ -127,8 +141,9 @@ class Parameters(SsmProvider):
     @overrides
     @handler("PutParameter", expand=False)
     def put_parameter(self, context: RequestContext, request: PutParameterRequest) -> PutParameterResult:
-        check_name(request["Name"])
-        name = self._normalize_name(request["Name"])
+        name = self._normalize_name(checked_name(request["Name"]))
+        if NESTED.search(request["Value"]):
+            raise ValidationException('Parameter value can\'t nest another parameter. Do not use "{{}}" in the value.')
         backend = ssm_backends[context.account_id][context.region]
         versions = backend._parameters.get(name)
         previous = versions[-1] if versions and request.get("Overwrite") else None
@@ -147,8 +162,7 @@ class Parameters(SsmProvider):
     def get_parameter(
         self, context: RequestContext, name: str, with_decryption: bool | None = None, **kwargs: Any
     ) -> GetParameterResult:
-        if not is_arn(name):
-            check_name(name.partition(":")[0])
+        name = requested(name)
         result = super().get_parameter(context, name, with_decryption, **kwargs)
         with_selector(result["Parameter"], name)
         return result
@@ -168,9 +182,7 @@ class Parameters(SsmProvider):
             return super().get_parameters(context, names, with_decryption, **kwargs)
         backend = ssm_backends[context.account_id][context.region]
         found, invalid = [], []
-        for name in names:
-            if not is_arn(name):
-                check_name(name.partition(":")[0])
+        for name in map(requested, names):
             try:
                 parameter = backend.get_parameter(self._normalize_name(name))
             except exceptions.ParameterVersionNotFound:
