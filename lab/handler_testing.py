@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import boto3
+import botocore.session
 import pytest
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,6 +34,7 @@ from lab import paths
 
 LAYER = paths.LAYERS / "handlers/python"
 REGION: Final = "eu-central-1"
+MODELS = boto3.Session()._session.get_component("data_loader")  # what boto3 knows of services: read once for all tests
 
 
 class Context(LambdaContext):
@@ -113,8 +115,13 @@ def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def aws(lambda_environment: None) -> Iterator[None]:
-    """An account with nothing in it."""
+    """An account with nothing in it, and a session of boto3 that no other test used."""
     with mock_aws():
+        session = botocore.session.get_session()
+        session.register_component("data_loader", MODELS)
+        known = list(MODELS.search_paths)
+        boto3.setup_default_session(botocore_session=session)
+        MODELS.search_paths[:] = known  # boto3 adds its own folder each time
         yield
 
 

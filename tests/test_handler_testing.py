@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from lab.handler_testing import Context, ImportAnew, LoadedFunction, create_queue, received, waiting
+from lab.handler_testing import MODELS, Context, ImportAnew, LoadedFunction, create_queue, received, waiting
 
 APP = """
 import helper
@@ -50,6 +50,15 @@ def test_a_function_does_not_find_the_modules_of_another(
 
     with pytest.raises(ModuleNotFoundError, match="helper"):
         import_anew("app", folder / "alone")
+
+
+def test_what_boto3_knows_of_services_is_read_once_for_all_tests(aws: None) -> None:
+    searched = list(MODELS.search_paths)
+    boto3.client("sqs")
+    known = boto3._get_default_session()._session.get_component("data_loader")
+
+    assert known is MODELS
+    assert len(searched) == len(set(searched))
 
 
 def test_the_path_is_as_it_was_after_a_function_is_loaded(
