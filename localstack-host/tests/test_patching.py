@@ -71,6 +71,7 @@ EXPECTED = [
     "moto.dynamodb.models.DynamoDBBackend.update_item",
     "moto.dynamodb.models.DynamoDBBackend.update_table_streams",
     "moto.dynamodb.models.Table",
+    "moto.dynamodb.models.dynamo_type.LimitedSizeDict",
     "moto.dynamodb.models.table.StreamShard",
     "moto.kinesis.models.Shard",
     "moto.logs.models.LogsBackend.put_log_events",
