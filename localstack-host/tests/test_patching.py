@@ -73,7 +73,7 @@ EXPECTED = [
     "moto.dynamodb.models.Table",
     "moto.dynamodb.models.dynamo_type.LimitedSizeDict",
     "moto.dynamodb.models.table.StreamShard",
-    "moto.kinesis.models.Shard",
+    "moto.kinesis.models.Stream",
     "moto.logs.models.LogsBackend.put_log_events",
     "moto.ssm.models.SimpleSystemManagerBackend.label_parameter_version",
 ]

@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import Instance, create_table, put, put_records, statistics, stream_arn, unique, wait_for_state, wait_until
+from harness import (
+    Instance,
+    archive,
+    create_table,
+    put,
+    put_records,
+    statistics,
+    stream_arn,
+    unique,
+    wait_for_state,
+    wait_until,
+)
 
 RECORD = """
 import base64, json, time
@@ -536,3 +547,107 @@ def test_a_stream_that_does_not_exist_is_refused(localstack: Instance, arn: str)
         localstack.client("lambda").create_event_source_mapping(
             EventSourceArn=arn, FunctionName=consumer(localstack), StartingPosition="LATEST"
         )
+
+
+def update_shards(source: Source, count: int) -> None:
+    client = source.localstack.client("kinesis")
+    client.update_shard_count(StreamARN=source.arn, TargetShardCount=count, ScalingType="UNIFORM_SCALING")
+    client.get_waiter("stream_exists").wait(StreamARN=source.arn, WaiterConfig={"Delay": 1})
+
+
+def in_order(found: list[str], key: str) -> list[int]:
+    return [int(value[1:]) for value in found if value[0] == key]
+
+
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_mapping_reads_the_children_of_a_shard_after_it(localstack: Instance, stream: Source, factor: int) -> None:
+    """Each key's records are processed in their order, through a split and a merge.
+
+    https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html
+    """
+    function, keys = consumer(localstack), "abcdefgh"
+    stream.map(function, BatchSize=2, ParallelizationFactor=factor)
+
+    for number, shards in enumerate((2, 1, 2)):
+        stream.put(*[f"{key}{2 * number}" for key in keys], *[f"{key}{2 * number + 1}" for key in keys])
+        update_shards(stream, shards)
+    stream.put(*[f"{key}6" for key in keys])
+
+    wait_until(lambda: len(values(localstack, function)) >= 7 * len(keys))
+    found = values(localstack, function)
+    assert {key: in_order(found, key) for key in keys} == {key: list(range(7)) for key in keys}
+
+
+def test_children_wait_while_a_batch_of_their_parent_is_retried(localstack: Instance, stream: Source) -> None:
+    """https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html"""
+    function = consumer(localstack, "raise ValueError('not yet')")
+    stream.map(function)
+    stream.put("a0", "b0")
+    wait_until(lambda: values(localstack, function))
+    update_shards(stream, 2)
+    stream.put("a1", "b1")
+
+    retried = len(batches(localstack, function))
+    wait_until(lambda: len(batches(localstack, function)) > retried)
+    assert set(values(localstack, function)) == {"a0", "b0"}
+
+    client = localstack.client("lambda")
+    code = archive({"app.py": RECORD.replace("THEN", "return None")})
+    client.update_function_code(FunctionName=function, ZipFile=code)
+    wait_until(lambda: {"a1", "b1"} <= set(values(localstack, function)))
+    assert [value for value in values(localstack, function) if value[0] == "a"][-1] == "a1"
+
+
+def test_a_mapping_finds_the_shards_that_were_made_while_it_was_disabled(localstack: Instance, stream: Source) -> None:
+    """It goes on behind what it has read, and reads what came after that, also at LATEST."""
+    function, client = consumer(localstack), localstack.client("lambda")
+    mapping = stream.map(function, StartingPosition="LATEST")
+
+    def read_first() -> bool:
+        stream.put("a0")  # until the mapping has its place in the stream
+        return bool(values(localstack, function))
+
+    wait_until(read_first, every=0.5)
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+    wait_for_state(localstack, mapping, "Disabled")
+    stream.put("a1", "b1")
+    update_shards(stream, 2)
+    stream.put("a2", "b2")
+
+    client.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+    wait_until(lambda: {"a2", "b2"} <= set(values(localstack, function)))
+    assert [value for value in values(localstack, function) if value[1] != "0"].count("a1") == 1
+    assert [value for value in values(localstack, function) if value[0] == "b"] == ["b1", "b2"]
+
+
+def test_a_mapping_at_latest_reads_nothing_that_was_written_before_it(localstack: Instance, stream: Source) -> None:
+    """Not of closed shards and not of their children.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+    """
+    stream.put("a0", "b0")
+    update_shards(stream, 2)
+    stream.put("a1", "b1")
+    function = consumer(localstack)
+    stream.map(function, StartingPosition="LATEST")
+
+    def read_some() -> bool:
+        stream.put("a2", "b2")
+        return set(values(localstack, function)) >= {"a2", "b2"}
+
+    wait_until(read_some, every=0.5)
+    assert set(values(localstack, function)) == {"a2", "b2"}
+
+
+def test_a_tumbling_window_ends_with_its_shard(localstack: Instance, stream: Source) -> None:
+    """Belief: documentation says nothing of a shard that is closed within a window."""
+    function = consumer(localstack, SUM)
+    stream.map(function, TumblingWindowInSeconds=900)
+    stream.put("a")
+    wait_until(lambda: values(localstack, function))
+
+    update_shards(stream, 2)
+
+    _, last = [one["event"] for one in wait_until(lambda: two(invocations(localstack, function)))]
+    assert (last["Records"], last["state"], last["isFinalInvokeForWindow"]) == ([], {"seen": ["a"]}, True)

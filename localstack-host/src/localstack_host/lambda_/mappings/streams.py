@@ -15,25 +15,27 @@ to the next (https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windo
 batch that is sent, the age of its last record in milliseconds, and DestinationDeliveryFailures counts the attempts to
 send to the destination that fail (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html).
 Filters on Kinesis look at the data as JSON, and the function gets it as it was
-(https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html).
+(https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html). After a resharding the records of a parent
+come before those of its children
+(https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html).
 
 LocalStack: starts again from StartingPosition when a mapping is disabled and enabled or changed, and loses the batch
 that it was retrying. It ignores BisectBatchOnFunctionError, ParallelizationFactor, TumblingWindowInSeconds and
 StartingPositionTimestamp, believes every DynamoDB record to be new, drops userIdentity, counts throttles as retries,
 counts on after a partial success, rewrites filtered Kinesis data, publishes neither IteratorAge nor
-DestinationDeliveryFailures, and says "No records processed" for ever.
+DestinationDeliveryFailures, says "No records processed" for ever, and reads the shards that a resharding makes from
+StartingPosition.
 
 Here: a mapping has a thread per shard and unit of ParallelizationFactor, each with a checkpoint that lives as long as
-the mapping. Not as on AWS: ages below 60 seconds are accepted, which is the way to see one within a test; a window
-is closed as soon as its time is over, where AWS waits for up to two minutes for further records; shards made by a
-resharding are read after the mapping was disabled and enabled; a change of ParallelizationFactor can deliver records
-again.
+the mapping; a shard's threads start when its parents have been read to their ends. Not as on AWS: ages below 60 seconds
+are accepted, which is the way to see one within a test; a window is closed as soon as its time is over, where AWS waits
+for up to two minutes for further records; a change of ParallelizationFactor can deliver records again.
 
 Evidence: recording (TestKinesisSource and TestDynamoDBEventSourceMapping: *_report_batch_item_failures,
 *_report_batch_item_failure_scenarios, *_on_failure_destination*, test_kinesis_maximum_record_age_exceeded*,
 test_disabled_dynamodb_event_source_mapping, test_kinesis_event_filtering_json_pattern); documentation for bisection,
-windows, throttles and checkpoints; belief for the length of the pauses between retries, and for a partial response in
-a window, whose state is kept.
+windows, throttles and checkpoints; belief for the length of the pauses between retries, for a partial response in a
+window, whose state is kept, and for the end of a closed shard, which ends its window.
 """
 
 import base64
@@ -100,6 +102,7 @@ class Position:
     iterator: str  # where the mapping began to read
     done: str | None = None  # the sequence number of the last record that is done with
     window: Window | None = None
+    ended: bool = False  # whether the shard is closed and all of it done with
 
 
 @dataclass(frozen=True)
@@ -128,38 +131,72 @@ class StreamPoller(MappingPoller, stream_poller.StreamPoller):
 
     def configure(self, stopped: threading.Event, config: dict[str, Any], report: Callable[[str], None]) -> None:
         self.stopped, self.config, self.report = stopped, config, report
+        self.starting = threading.Lock()
+        self.started: set[str] = set()
+        self.threads: list[threading.Thread] = []
 
     @overrides
     def poll_events(self) -> None:
         """Returns when the mapping is stopped."""
-        lanes = [
-            Lane(self, shard_id, number, positions)
-            for shard_id, positions in self.positions().items()
-            for number in range(len(positions))
-        ]
-        if not lanes:
+        self.started, self.threads = set(), []
+        self.start_lanes()
+        if not self.threads:
             raise EmptyPollResultsException(service="stream", source_arn=self.source_arn)
-        threads = [threading.Thread(target=lane.run, daemon=True, name="stream-mapping") for lane in lanes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        for thread in self.threads:  # the list grows: a lane starts those of the next shards before it ends
             thread.join()
+
+    def start_lanes(self) -> None:
+        """Starts to read the shards whose parents are done with. Called again when a lane has come to its end."""
+        with self.starting:
+            shards = self.shards_of_stream()
+            positions = self.positions(list(shards))
+            for shard_id, parents in shards.items():
+                waits = any(not ended(positions[parent]) for parent in parents if parent in shards)
+                if shard_id in self.started or ended(positions[shard_id]) or waits:
+                    continue
+                self.started.add(shard_id)
+                for number in range(len(positions[shard_id])):
+                    lane = Lane(self, shard_id, number, positions[shard_id])
+                    thread = threading.Thread(target=lane.run, daemon=True, name="stream-mapping")
+                    self.threads.append(thread)
+                    thread.start()
+
+    def shards_of_stream(self) -> dict[str, list[str]]:
+        """The parents of each shard."""
+        found: dict[str, list[str]] = {}
+        where = {self.stream_arn_parameter: self.source_arn}
+        while True:
+            page = self.source_client.describe_stream(**where)["StreamDescription"]
+            for shard in page["Shards"]:
+                parents = (shard.get("ParentShardId"), shard.get("AdjacentParentShardId"))
+                found[shard["ShardId"]] = [parent for parent in parents if parent]
+            if not (page.get("HasMoreShards") or page.get("LastEvaluatedShardId")):
+                return found
+            where["ExclusiveStartShardId"] = page["Shards"][-1]["ShardId"]
 
     def forget(self) -> None:
         POSITIONS.pop(self.esm_uuid, None)
 
-    def positions(self) -> dict[str, list[Position]]:
-        """The positions in each shard; of shards and lanes that were not read yet, new ones."""
+    def positions(self, shard_ids: list[str]) -> dict[str, list[Position]]:
+        """The positions in each shard; of shards and lanes that were not read yet, new ones.
+
+        The mapping's first shards begin at its StartingPosition; those that a resharding made afterwards, with their
+        oldest record, whenever they are found.
+        """
         known = POSITIONS.setdefault(self.esm_uuid, {})
         factor = self.config.get("ParallelizationFactor") or 1
-        stream = self.source_client.describe_stream(**{self.stream_arn_parameter: self.source_arn})
-        for shard in stream["StreamDescription"]["Shards"]:
-            shard_id = shard["ShardId"]
-            if shard_id not in known:
-                iterator = self.first_iterator(shard_id)
-                known[shard_id] = [Position(iterator) for _ in range(factor)]
-            elif len(known[shard_id]) != factor:
-                last = min(known[shard_id], key=lambda position: int(position.done or 0))
+        new = [shard_id for shard_id in shard_ids if shard_id not in known]
+        first = not known
+        iterators = {
+            shard_id: self.first_iterator(shard_id)
+            if first
+            else self.shard_iterator(shard_id, ShardIteratorType="TRIM_HORIZON")
+            for shard_id in new
+        }
+        known |= {shard_id: [Position(iterator) for _ in range(factor)] for shard_id, iterator in iterators.items()}
+        for shard_id, positions in known.items():
+            if len(positions) != factor and not ended(positions):
+                last = min(positions, key=lambda position: int(position.done or 0))
                 known[shard_id] = [Position(last.iterator, last.done) for _ in range(factor)]
         return known
 
@@ -179,10 +216,10 @@ class StreamPoller(MappingPoller, stream_poller.StreamPoller):
         arn = {self.stream_arn_parameter: self.source_arn}
         return self.source_client.get_shard_iterator(ShardId=shard_id, **arn, **where)["ShardIterator"]
 
-    def read(self, iterator: str, limit: int) -> tuple[list[dict[str, Any]], str]:
-        """Records, and the iterator of those that follow."""
+    def read(self, iterator: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Records, and the iterator of those that follow; None if the shard is closed and none will."""
         response = self.source_client.get_records(ShardIterator=iterator, Limit=limit, **self.of_stream())
-        return response["Records"], response.get("NextShardIterator", iterator)
+        return response["Records"], response.get("NextShardIterator")
 
     def of_stream(self) -> dict[str, str]:
         """What GetRecords wants to know of the stream."""
@@ -243,14 +280,20 @@ class Lane:
         self.reports_failures = "ReportBatchItemFailures" in (config.get("FunctionResponseTypes") or [])
         self.iterator: str | None = None
         self.at_end, self.seen = False, 0  # whether all was read, and how much had arrived by then
+        self.closed = False  # whether all was read of a shard that is closed
 
     def run(self) -> None:
+        """Returns when the mapping is stopped, or the shard has come to its end and what follows it is being read."""
         while not self.stopped.is_set():
             try:
-                self.work()
+                if not self.position.ended:
+                    self.work()
+                if self.position.ended:
+                    self.mapping.start_lanes()
+                    return
             except Exception as error:  # the thread must outlive whatever a client raises
                 LOG.warning("mapping of %s, %s: %s", self.mapping.source_arn, self.shard_id, error)
-                self.iterator, self.at_end = None, False
+                self.iterator, self.at_end, self.closed = None, False, False
                 self.stopped.wait(PAUSE_SECONDS)
 
     def work(self) -> None:
@@ -260,8 +303,9 @@ class Lane:
         if last is not None:
             self.position.done = last
         window = self.position.window
-        if window and last is None and time.time() >= window.end:
-            self.finish(window)
+        if window and (self.closed or (last is None and time.time() >= window.end)) and not self.finish(window):
+            return
+        self.position.ended = self.closed
 
     # reading
 
@@ -292,7 +336,7 @@ class Lane:
     def worth_reading(self, end: float | None) -> bool:
         """Waits for records behind those that were read, until ``end``, the tumbling window or the mapping ends."""
         again = time.monotonic() + READ_AGAIN_SECONDS
-        while not self.stopped.is_set():
+        while not (self.stopped.is_set() or self.closed):
             now = time.monotonic()
             if end is not None and now >= end:
                 return False
@@ -311,6 +355,7 @@ class Lane:
             done = self.position.done
             self.iterator = self.mapping.iterator_after(self.shard_id, done) if done else self.position.iterator
         records, self.iterator = self.mapping.read(self.iterator, limit)
+        self.closed = self.iterator is None
         return records
 
     def is_mine(self, record: dict[str, Any]) -> bool:
@@ -471,6 +516,10 @@ class Lane:
             return failure
         first = min(map(numbers.index, failed), default=None)
         return Answer(first, first is not None, context, state)
+
+
+def ended(positions: list[Position]) -> bool:
+    return all(position.ended for position in positions)
 
 
 def halves(batch: list[Event]) -> list[list[Event]]:
