@@ -12,10 +12,10 @@ Here: an executor of its own (entry point ``localstack.lambda.runtime_executor``
 LAMBDA_RUNTIME_EXECUTOR=process). An environment is a folder with a home, a temporary folder and the process's
 output; a Runtime API of its own on a loopback port; and a process group that ``bootstrap`` starts in. The last two
 arguments of a function's process are the function's name and that folder, below LocalStack's TMPDIR. Not as on AWS:
-functions run as the user who runs LocalStack, without a sandbox, memory limit or architecture; /var/task is not
-redirected (use LAMBDA_TASK_ROOT), /tmp and /opt where ``private_folders`` can. The initialization may take INIT_SECONDS
-and is not tried again within an invocation (AWS: 10 s, then once more within the function's timeout): many cold starts
-at once on few cores would exceed 10 s here and not on AWS, and be reported as failures that nobody will see there.
+functions run as the user who runs LocalStack, without a sandbox or architecture; /var/task is not redirected (use
+LAMBDA_TASK_ROOT), /tmp and /opt where ``private_folders`` can. The initialization may take INIT_SECONDS and is not
+tried again within an invocation (AWS: 10 s, then once more within the function's timeout): many cold starts at once on
+few cores would exceed 10 s here and not on AWS, and be reported as failures that nobody will see there.
 
 Evidence: documentation; errors recording TestLambdaErrors, TestLambdaBehavior.
 """
@@ -40,7 +40,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import psutil
 from localstack import config
 from localstack.services.lambda_.invocation.lambda_models import FunctionVersion, InvocationResult
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
@@ -49,8 +48,9 @@ from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecu
 from localstack_host.clock import keeper
 from localstack_host.clock.page import Place
 from localstack_host.environment import FUNCTION_PYTHON, PRIVATE_FOLDERS
-from localstack_host.lambda_ import metrics, payload_limits
+from localstack_host.lambda_ import invocation_logs, memory, metrics, payload_limits
 from localstack_host.lambda_.invocation_logs import Report, Status, json_events, text
+from localstack_host.lambda_.memory import Memory
 from localstack_host.patching import demanded, overrides
 
 INIT_SECONDS = 30.0
@@ -156,11 +156,17 @@ class FunctionProcess:
     live_lock: ClassVar = threading.Lock()
 
     def __init__(
-        self, command: list[str], environment: dict[str, str], folder: Path, code: Path, place: Place | None
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        code: Path,
+        place: Place | None,
+        memory_size: int,
     ) -> None:
+        """``memory_size``: megabytes."""
         self.api = RuntimeApi()
         self.place = place
-        self.memory_used = 0
         output = folder / "output"
         with open(output, "ab") as writing:
             self.offset = writing.tell()
@@ -173,6 +179,7 @@ class FunctionProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.memory = Memory(self.process.pid, memory_size * 2**20, self.signal_group)
         if place:
             place.owner = self.process.pid
         self.reading = open(output, "rb")  # noqa: SIM115 - read by an invocation that kill() may interrupt
@@ -208,15 +215,6 @@ class FunctionProcess:
         data = self.reading.read()
         self.offset += len(data)
         return data.decode(errors="replace")
-
-    def memory(self) -> int:
-        """Megabytes of memory: the most that was seen at the end of an invocation."""
-        try:
-            used = psutil.Process(self.process.pid).memory_info().rss // 2**20
-        except psutil.Error:
-            used = 0
-        self.memory_used = max(self.memory_used, used)
-        return self.memory_used
 
     def signal_group(self) -> None:
         # A group that is gone is ProcessLookupError; macOS says PermissionError while its leader is a zombie.
@@ -380,7 +378,7 @@ class ProcessExecutor(RuntimeExecutor):
         place = keeper.new_place()
         command += [place.name if place else "", version.id.function_name, str(self.folder)]
         try:
-            return FunctionProcess(command, environment, self.folder, code, place)
+            return FunctionProcess(command, environment, self.folder, code, place, version.config.memory_size)
         except BaseException:  # no process, whose end would release it
             if place:
                 place.release()
@@ -393,7 +391,7 @@ class ProcessExecutor(RuntimeExecutor):
         if self.process is None or not self.process.running:
             self.end_process()
             self.process = self.start_process()
-        with keeper.at_work(self.process.place):
+        with keeper.at_work(self.process.place), memory.watch().over(self.process.memory):
             return self.invoke_in(self.process, payload, asked if cold else None)
 
     def invoke_in(self, process: FunctionProcess, payload: dict[str, str], asked: float | None) -> InvocationResult:
@@ -414,6 +412,9 @@ class ProcessExecutor(RuntimeExecutor):
                 headers["Lambda-Runtime-Client-Context"] = self.client_context
             process.api.invocations.put((payload["payload"].encode(), headers))
             event = process.next_event(limit)
+        process.memory.look_back()
+        if process.memory.exceeded:
+            event = Event("exit", returncode=-signal.SIGKILL)
         duration = (time.monotonic() - start) * 1000
         return self.result(
             process,
@@ -442,7 +443,7 @@ class ProcessExecutor(RuntimeExecutor):
             status, error_type = "timeout", "Sandbox.Timedout"
             message = f"Task timed out after {limit:.2f} seconds"
         elif event.kind == "exit":
-            status, error_type, message = "failure", "Runtime.ExitError", exit_message(event.returncode)
+            status, error_type, message = "failure", invocation_logs.EXIT, exit_message(event.returncode)
         if message:
             body = failure(request_id, error_type, message)
         elif too_large := payload_limits.response_error(len(body)):
@@ -454,9 +455,9 @@ class ProcessExecutor(RuntimeExecutor):
             status=status,
             duration=duration,
             memory_size=config_.memory_size,
-            memory_used=process.memory(),
+            memory_used=min(process.memory.most // 2**20, config_.memory_size),
             init_duration=init_duration,
-            error_type=error_type,
+            error_type="Runtime.OutOfMemory" if process.memory.exceeded else error_type,
             message=message,
         )
         if event.kind not in ("response", "error"):

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 Status = Literal["success", "error", "timeout", "failure"]
 LEVELS = ("DEBUG", "INFO", "WARN")
+EXIT = "Runtime.ExitError"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Report:
     """One invocation, as its report tells it. Durations in milliseconds, memory in megabytes.
 
     status: ``error`` is an error that the function returned, ``failure`` the end of its process.
+    error_type: of a failure EXIT, or, of a process that needed too much memory, Runtime.OutOfMemory
     message: what Lambda adds for a timeout or a failure.
     """
 
@@ -56,7 +58,7 @@ def text(report: Report, output: str, at: datetime) -> str:
     if report.status == "timeout":
         lines += [f"{timestamp(at)} {report.request_id} {report.message}", ""]
     elif report.status == "failure":
-        lines += [f"{identity} Error: {report.message}", report.error_type]
+        lines += [f"{identity} Error: {report.message}", EXIT]
     fields = [
         f"REPORT {identity}",
         f"Duration: {report.duration:.2f} ms",
