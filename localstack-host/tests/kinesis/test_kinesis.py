@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness import Instance, unique
+from harness import Instance, run, unique
 
 
 def test_kinesis_keeps_the_order_of_each_key_with_many_writers(localstack: Instance) -> None:
@@ -259,3 +259,31 @@ def test_a_subscription_ends_with_its_shard(localstack: Instance, stream: str) -
     found = [event["SubscribeToShardEvent"] for event in events]
     assert [record["Data"] for event in found for record in event["Records"]] == [b"before"]
     assert len(found[-1]["ChildShards"]) == 2
+
+
+AGED = """
+from localstack_host.kinesis import provider
+from moto.kinesis import models
+provider.install()
+backend = models.kinesis_backends["000000000000"]["us-east-1"]
+stream = backend.create_stream("aged", 1)
+(shard,) = stream.shards.values()
+for hours in (49, 25, 23):
+    stream.put_record("key", None, "AAAA")
+    shard.records[-1].created_at -= hours * 3600
+for retention in (72, 48, 24):
+    stream.retention_period_hours = retention
+    found = provider.read(stream, shard, shard.first, 10)
+    print(*(int(record["SequenceNumber"]) - shard.first for record in found["Records"]))
+"""
+
+
+def test_a_record_is_kept_for_the_retention_period() -> None:
+    """24 hours, or more if the stream says so.
+
+    https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+    """
+    done = run(AGED)
+
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["1 2 3", "2 3", "3"]

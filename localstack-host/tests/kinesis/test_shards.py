@@ -1,6 +1,7 @@
 """Hash keys, splits, merges and changes of the count, without a service."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import pytest
@@ -124,3 +125,41 @@ def test_the_records_of_a_shard_are_read_in_order_from_any_place(shards: Shards)
         for number in shard.records:
             assert shard.after(number, 1) == shard.records[shard.records.index(number) + 1 :][:1]
         assert shard.after(shard.last, 1000) == []
+
+
+@given(st.lists(st.integers(0, 20), max_size=10), st.integers(0, 25), st.integers(0, 25))
+def test_records_expire_by_their_age_and_keep_their_numbers(times: list[int], early: int, late: int) -> None:
+    """https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html"""
+    (shard,) = Shards(1).values()
+    for at in sorted(times):
+        shard.add(partial(lambda at, number: (at, number), at))
+    every, last = list(shard.records), shard.last
+
+    for horizon in sorted((early, late)):
+        shard.expire(horizon, lambda record: float(record[0]))
+
+        left = [record for record in every if record[0] >= horizon]
+        assert shard.after(0, 100) == left
+        assert shard.last == last
+        for at, number in left:
+            assert shard.after(number - 1, 1) == [(at, number)]
+        assert shard.before(0, lambda record: float(record[0])) == last - len(left)
+    assert shard.add(lambda number: (30, number)) == last + 1
+
+
+def test_a_closed_shard_is_listed_as_long_as_its_records_may_be_there() -> None:
+    shards = Shards(1)
+    (parent,) = shards.open()
+    children = list(shards.split(parent, 1000))
+    parent.opened, parent.closed = 10.0, 20.0
+    for child in children:
+        child.opened = 20.0
+
+    def listed(horizon: float) -> list[Any]:
+        return list(shards.filtered("FROM_TRIM_HORIZON", None, 0.0, horizon))
+
+    assert listed(15) == [parent, *children]
+    assert listed(25) == children
+    assert list(shards.filtered("AT_TRIM_HORIZON", None, 0.0, 15)) == [parent]
+    assert list(shards.filtered("AT_TRIM_HORIZON", None, 0.0, 25)) == children
+    assert list(shards.filtered("AT_TIMESTAMP", None, 15.0, 5)) == [parent]

@@ -9,8 +9,8 @@ LocalStack: starts kinesis-mock, which needs Node. Its other implementation, mot
 at once can get one number, and one of them is lost), counts each shard's records from 1, drops the tags, ignores what
 ListShards is to filter by, and needs the stream's name for an iterator that was made with its ARN.
 
-Here: moto, behind a lock, with the shards of ``shards``, and what reads them. Not as on AWS: records do not expire,
-iterators neither, a resharding is done when its request is answered, and there is no throttling except by LocalStack's
+Here: moto, behind a lock, with the shards of ``shards``, and what reads them. Not as on AWS: iterators do
+not expire, a resharding is done when its request is answered, and there is no throttling except by LocalStack's
 KINESIS_ERROR_PROBABILITY.
 
 Evidence: documentation.
@@ -20,7 +20,6 @@ import base64
 import json
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -74,6 +73,16 @@ class Stream(models.Stream):
         summary = super().to_json_summary()
         summary["StreamDescriptionSummary"]["OpenShardCount"] = len(self.shards.open())
         return summary
+
+    @property
+    def horizon(self) -> float:
+        """When the oldest record that is kept can have been written."""
+        return time.time() - (self.retention_period_hours or 24) * 3600
+
+    def expire(self) -> None:
+        horizon = self.horizon
+        for shard in self.shards.values():
+            shard.expire(horizon, written)
 
     def shard(self, shard_id: str) -> Shard:
         """Raises ResourceNotFoundException if there is none."""
@@ -196,8 +205,14 @@ class KinesisProvider(StockKinesisProvider):
         names = {"StreamName": stream.get("stream_name"), "StreamARN": stream.get("stream_arn")}
         with LOCK:
             response = call_moto_with_request(context, {name: value for name, value in names.items() if value})
+            found = find(context, **stream)
+            kept = {shard.id for shard in found.shards.kept(found.horizon)}
         description: dict[str, Any] = cast(Any, response)["StreamDescription"]
-        wanted = [shard for shard in description["Shards"] if shard["ShardId"] > (exclusive_start_shard_id or "")]
+        wanted = [
+            shard
+            for shard in description["Shards"]
+            if shard["ShardId"] in kept and shard["ShardId"] > (exclusive_start_shard_id or "")
+        ]
         description["Shards"] = wanted[: limit or DESCRIBED_SHARDS]
         description["HasMoreShards"] = len(description["Shards"]) < len(wanted)
         return response
@@ -223,10 +238,9 @@ class KinesisProvider(StockKinesisProvider):
         at = at.timestamp() if isinstance(at, datetime) else at
         with LOCK:
             found = find(context, **stream)
-            horizon = time.time() - (found.retention_period_hours or 24) * 3600
             shards = [
                 shard
-                for shard in found.shards.filtered(wanted["Type"], wanted.get("ShardId"), at, horizon)
+                for shard in found.shards.filtered(wanted["Type"], wanted.get("ShardId"), at, found.horizon)
                 if shard.id > (exclusive_start_shard_id or "")
             ]
         response: dict[str, Any] = {"Shards": [shard.to_json() for shard in shards[:most]]}
@@ -312,6 +326,8 @@ def find(context: RequestContext, stream_name: str | None = None, stream_arn: st
 
 def read(stream: Stream, shard: Shard, number: int, limit: int) -> dict[str, Any]:
     """What GetRecords answers about the records behind a sequence number."""
+    stream.expire()
+    number = max(number, shard.first + shard.expired)
     records: list[dict[str, Any]] = []
     size = 0
     for record in shard.after(number, limit):
@@ -344,6 +360,11 @@ def read(stream: Stream, shard: Shard, number: int, limit: int) -> dict[str, Any
     return answer
 
 
+def written(record: models.Record) -> float:
+    """When a record was put, in seconds since the epoch."""
+    return record.created_at
+
+
 def position(shard: Shard, kind: str, sequence_number: str | None, at: datetime | None) -> int:
     """The sequence number behind which an iterator of this kind begins.
 
@@ -360,7 +381,7 @@ def position(shard: Shard, kind: str, sequence_number: str | None, at: datetime 
             case "AFTER_SEQUENCE_NUMBER" if sequence_number:
                 return int(sequence_number)
             case "AT_TIMESTAMP" if at:
-                return shard.first + bisect_left(shard.records, at.timestamp(), key=lambda record: record.created_at)
+                return shard.before(at.timestamp(), written)
     except ValueError as error:
         raise InvalidArgumentException(f"StartingSequenceNumber {sequence_number} is not a number.") from error
     raise InvalidArgumentException(f"Must either specify what {kind} begins at, or another ShardIteratorType.")

@@ -5,11 +5,13 @@ closes the parents, whose records stay in them, and new records go to the childr
 of a closed shard gets no further iterator, and the children's names
 (https://docs.aws.amazon.com/streams/latest/dev/kinesis-using-sdk-java-after-resharding.html,
 https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html). UpdateShardCount makes shards of one size
-by splits and merges (https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html).
+by splits and merges (https://docs.aws.amazon.com/kinesis/latest/APIReference/API_UpdateShardCount.html). Records are
+kept for the stream's retention period, 24 hours to 365 days, and a closed shard is gone when its records are
+(https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html).
 
 LocalStack: moto's streams send every later record to the closed shard, whose iterator does not end; a split or merge
 moves the records of the parents; the last hash key of each shard belongs to none, and fails the request; a merge with
-the lower neighbour is refused.
+the lower neighbour is refused. Records are kept for ever.
 
 Here: the shards of one stream without anything of a service, for ``provider``. A count that is no multiple is reached
 by splits at the new boundaries and merges of what lies between them.
@@ -20,6 +22,7 @@ that is neither a doubling nor a halving, and for the error of a count that is t
 
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import md5
@@ -40,7 +43,8 @@ class CannotReshard(Exception):
 class Shard:
     """Hash keys from ``start`` to ``end``, both included; times are seconds since the epoch.
 
-    ``first`` is the sequence number before that of the first record; records follow one another without gaps.
+    ``first`` is the sequence number before that of the first record; records follow one another without gaps. The first
+    ``expired`` of them are not kept any more.
     """
 
     number: int
@@ -50,6 +54,7 @@ class Shard:
     opened: float = field(default_factory=time.time)
     closed: float | None = None
     records: list[Any] = field(default_factory=list)
+    expired: int = 0
     first: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +67,7 @@ class Shard:
     @property
     def last(self) -> int:
         """The sequence number of the last record; that of the shard's beginning if it has none."""
-        return self.first + len(self.records)
+        return self.first + self.expired + len(self.records)
 
     def add(self, record: Callable[[int], Any]) -> int:
         """Appends what ``record`` makes of the sequence number, and returns the number."""
@@ -72,8 +77,18 @@ class Shard:
 
     def after(self, sequence_number: int, limit: int) -> list[Any]:
         """At most ``limit`` records behind a sequence number, which need not be one of this shard's."""
-        begin = max(sequence_number - self.first, 0)
+        begin = max(sequence_number - self.first - self.expired, 0)
         return self.records[begin : begin + limit]
+
+    def before(self, at: float, written: Callable[[Any], float]) -> int:
+        """The sequence number before that of the oldest record written at a time or later."""
+        return self.first + self.expired + bisect_left(self.records, at, key=written)
+
+    def expire(self, horizon: float, written: Callable[[Any], float]) -> None:
+        """Forgets the records written before a time; ``written`` says when one was."""
+        count = self.before(horizon, written) - self.first - self.expired
+        del self.records[:count]
+        self.expired += count
 
     def was_open(self, at: float) -> bool:
         return self.opened <= at and (self.closed is None or self.closed > at)
@@ -159,6 +174,10 @@ class Shards(dict[str, Shard]):
             for other in others:
                 shard = self.merge(shard, other)
 
+    def kept(self, horizon: float) -> list[Shard]:
+        """Without those that were closed before any record that is still there was written."""
+        return [shard for shard in self.values() if shard.closed is None or shard.closed > horizon]
+
     def filtered(self, kind: str, after: str | None, at: float, horizon: float) -> Iterator[Shard]:
         """Those that a ShardFilter of ListShards asks for.
 
@@ -167,7 +186,7 @@ class Shards(dict[str, Shard]):
         https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ShardFilter.html
         """
         at = max(horizon if kind.endswith("TRIM_HORIZON") else at, self["shardId-000000000000"].opened)
-        for shard in self.values():
+        for shard in self.kept(horizon):
             wanted = {
                 "AFTER_SHARD_ID": shard.id > (after or ""),
                 "AT_LATEST": shard.closed is None,
