@@ -17,14 +17,28 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def function(localstack: Instance) -> str:
     """A function with two published versions, which return 1 and 2, and a third with another role."""
-    name, client = localstack.create_function(VERSION.format(version=1)), localstack.client("lambda")
-    client.publish_version(FunctionName=name)
-    client.update_function_code(FunctionName=name, ZipFile=archive({"app.py": VERSION.format(version=2)}), Publish=True)
-    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    name = two_versions(localstack)
+    client = localstack.client("lambda")
     client.update_function_configuration(FunctionName=name, Role="arn:aws:iam::000000000000:role/other")
-    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
-    client.publish_version(FunctionName=name)
+    publish(localstack, name)
     return name
+
+
+def two_versions(localstack: Instance) -> str:
+    name = localstack.create_function(VERSION.format(version=1))
+    publish(localstack, name)
+    code = archive({"app.py": VERSION.format(version=2)})
+    localstack.client("lambda").update_function_code(FunctionName=name, ZipFile=code)
+    publish(localstack, name)
+    return name
+
+
+def publish(localstack: Instance, name: str) -> None:
+    """Publishes what there is when it is in force, and waits until it can be invoked."""
+    client = localstack.client("lambda")
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.get_waiter("published_version_active").wait(FunctionName=name, Qualifier=version, WaiterConfig={"Delay": 1})
 
 
 def refused(call: Any, **arguments: Any) -> tuple[str, str]:
@@ -162,9 +176,7 @@ def test_an_alias_keeps_its_weights_when_its_version_changes(localstack: Instanc
 
 def test_a_version_that_an_alias_refers_to_is_not_deleted(localstack: Instance) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html"""
-    name, client = localstack.create_function(VERSION.format(version=1)), localstack.client("lambda")
-    client.publish_version(FunctionName=name)
-    client.update_function_code(FunctionName=name, ZipFile=archive({"app.py": VERSION.format(version=2)}), Publish=True)
+    name, client = two_versions(localstack), localstack.client("lambda")
     routing = {"AdditionalVersionWeights": {"2": 0.5}}
     client.create_alias(FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=routing)
 
