@@ -22,12 +22,12 @@ def start(localstack: Instance, machine: str, given: Any = None, **settings: Any
     return found
 
 
-def end(localstack: Instance, execution: str) -> dict[str, Any]:
+def end(localstack: Instance, execution: str, seconds: float = 40) -> dict[str, Any]:
     def ended() -> Any:
         found = localstack.client("stepfunctions").describe_execution(executionArn=execution)
         return found["status"] != "RUNNING" and found
 
-    return wait_until(ended)
+    return wait_until(ended, seconds)
 
 
 def run(localstack: Instance, definition: Any, given: Any = None) -> dict[str, Any]:

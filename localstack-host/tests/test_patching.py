@@ -70,6 +70,7 @@ EXPECTED = [
     "localstack.services.stepfunctions.asl.parse.preprocessor.Preprocessor.visitChoice_rule_comparison_variable",
     "localstack.services.stepfunctions.backend.execution.BaseExecutionWorkerCommunication.terminated",
     "localstack.services.stepfunctions.backend.execution.Execution.start",
+    "localstack.services.stepfunctions.backend.execution_worker.ExecutionWorker._get_evaluation_environment",
     "localstack.services.stepfunctions.provider.StepFunctionsProvider._validate_definition",
     "moto.dynamodb.models.DynamoDBBackend.transact_write_items",
     "moto.dynamodb.models.DynamoDBBackend.update_item",

@@ -37,6 +37,7 @@ from localstack.services.stepfunctions.backend.execution_worker import Execution
 from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, swap, uses
+from localstack_host.stepfunctions.history_limit import LimitedHistory
 
 uses(
     Execution,
@@ -75,6 +76,7 @@ class RedrivenWorker(ExecutionWorker):
         previous, self.name = execution.exec_worker.env, name
         self.env = self._get_evaluation_environment()
         swap(self.env, "event_manager", previous.event_manager)
+        self.env.event_manager.execution = self.env
         swap(self.env, "variable_store", previous.variable_store)
         self.env.states.reset(given)
         context = self.env.states.context_object.context_object_data["Execution"]
@@ -106,6 +108,9 @@ def reason(execution: Execution) -> str | None:
         return f"Execution is {execution.exec_status} and cannot be redriven"
     if datetime.now(UTC) - execution.start_date > timedelta(days=REDRIVABLE_DAYS):
         return "Execution redrivable period exceeded"
+    history = execution.exec_worker.env.event_manager
+    if isinstance(history, LimitedHistory) and history.full:
+        return "Execution history event limit exceeded"
     return None
 
 
