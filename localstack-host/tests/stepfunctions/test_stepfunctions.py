@@ -466,15 +466,3 @@ def test_a_state_takes_at_most_256_kilobytes(localstack: Instance, size: int) ->
     ended = run(localstack, definition, {"h": half})
 
     assert ended.get("error") == ("States.DataLimitExceeded" if size > 262_144 - 30 else None)
-
-
-@pytest.mark.parametrize(
-    "definition",
-    [{**machine(A=PASS), "QueryLanguage": "JSONata"}, machine(A={**PASS, "QueryLanguage": "JSONata"})],
-    ids=["of the machine", "of a state"],
-)
-def test_jsonata_is_refused_instead_of_downloading_java(localstack: Instance, definition: dict[str, Any]) -> None:
-    client = localstack.client("stepfunctions")
-
-    with pytest.raises(client.exceptions.InvalidDefinition, match="JSONata is not available here"):
-        create(localstack, definition)

@@ -13,8 +13,7 @@ one state, or a whole machine with the name of a state in it
 LocalStack: checks the grammar of each state and no more; the execution fails when it gets there.
 
 Here: the provider checks what the grammar cannot say, after LocalStack's own check. Messages of the grammar are
-LocalStack's. JSONata, which AWS accepts, is refused as well: LocalStack would download Java when it runs. The targets
-of a state that TestState gets alone need not exist.
+LocalStack's. The targets of a state that TestState gets alone need not exist.
 
 Evidence: documentation; belief for the messages (missing and unreachable targets as quoted in public bug reports).
 """
@@ -33,12 +32,12 @@ from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, replace
 from localstack_host.stepfunctions.choice_rules import literal_problems
+from localstack_host.stepfunctions.jsonata_fields import expression_problems, foreign_fields
 from localstack_host.stepfunctions.jsonpath import InvalidPath, compiled
 from localstack_host.stepfunctions.jsonpath_variables import REFERENCE
 
 WITHOUT_NEXT = ("Choice", "Succeed", "Fail")
 REFUSED = "Invalid State Machine Definition"
-NO_JSONATA = "JSONata is not available here (LocalStack would download Java to run it): use JSONPath"
 
 
 @dataclass(frozen=True)
@@ -58,17 +57,9 @@ def problems(definition: Any) -> list[Problem]:
     names = Counter(name for name, _ in all_states(definition))
     duplicates = (name for name, count in names.items() if count > 1)
     return [
-        *machine_problems(definition, ""),
-        *language_problems(definition),
+        *machine_problems(definition, "", definition.get("QueryLanguage")),
         *(Problem("SCHEMA_VALIDATION_FAILED", f"Duplicate State name: {name}", "/States") for name in duplicates),
     ]
-
-
-def language_problems(definition: Any) -> Iterator[Problem]:
-    """What is wrong with the query languages of a machine, or of a state alone."""
-    languages = {part.get("QueryLanguage") for part in (definition, *dict(all_states(definition)).values())}
-    if "JSONata" in languages:
-        yield Problem("SCHEMA_VALIDATION_FAILED", NO_JSONATA, "/QueryLanguage")
 
 
 def machines_within(state: dict[str, Any], place: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -132,7 +123,19 @@ def is_path(text: str) -> bool:
     return True
 
 
-def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
+def language_problems(state: dict[str, Any], place: str, language: str | None) -> Iterator[Problem]:
+    """What is wrong with the paths or expressions of a state in a machine of the query language."""
+    spoken = state.get("QueryLanguage", language) or "JSONPath"
+    if spoken == "JSONPath":
+        yield from path_problems(state, place)
+    for message, at in foreign_fields(state, spoken):
+        yield Problem("SCHEMA_VALIDATION_FAILED", message, f"{place}/{at}")
+    for message, at in expression_problems(state) if spoken == "JSONata" else ():
+        yield Problem("SCHEMA_VALIDATION_FAILED", message, f"{place}/{at}")
+
+
+def machine_problems(machine: dict[str, Any], place: str, language: str | None) -> Iterator[Problem]:
+    """What is wrong with a machine, whose states are in ``language`` where they do not say theirs."""
     states, start = machine.get("States", {}), machine.get("StartAt")
     missing = "MISSING_TRANSITION_TARGET"
     if start not in states:
@@ -146,7 +149,7 @@ def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
                 yield Problem(missing, f"Missing '{field}' target: {target}", f"{where}{at}")
         if state.get("Type") not in WITHOUT_NEXT and "Next" not in state and not state.get("End"):
             yield Problem("SCHEMA_VALIDATION_FAILED", "The field Next or End is required", where)
-        yield from path_problems(state, where)
+        yield from language_problems(state, where, language)
         for number, rule in enumerate(state.get("Choices", [])):
             for message, at in literal_problems(rule, f"{where}/Choices[{number}]"):
                 yield Problem("SCHEMA_VALIDATION_FAILED", message, at)
@@ -156,7 +159,7 @@ def machine_problems(machine: dict[str, Any], place: str) -> Iterator[Problem]:
                     message = f"States.ALL is only allowed in the last element of {group}"
                     yield Problem("SCHEMA_VALIDATION_FAILED", message, f"{where}/{group}[{number}]")
         for inner, at in machines_within(state, where):
-            yield from machine_problems(inner, at)
+            yield from machine_problems(inner, at, language)
     for name in states:
         if name not in reached:
             yield Problem(missing, f'State "{name}" is not reachable.', f"{place}/States/{name}")
@@ -167,7 +170,7 @@ def install() -> None:
         validate(definition=definition, static_analysers=static_analysers)
         decoded = json.loads(definition)
         alone = any(isinstance(one, TestStateStaticAnalyser) and not one.state_name for one in static_analysers)
-        if found := list(language_problems(decoded)) if alone else problems(decoded):
+        if found := list(language_problems(decoded, "", None)) if alone else problems(decoded):
             refused = InvalidDefinition()
             refused.message = f"{REFUSED}: '{', '.join(map(str, found))}'"
             raise refused
