@@ -57,11 +57,10 @@ class Change:
 
 
 @contextmanager
-def one_write(merged: bool = False, by: dict[str, str] | None = None) -> Iterator[None]:
+def one_write(by: dict[str, str] | None = None) -> Iterator[None]:
     """Holds the records of the calls in the block back until it ends; drops them if it raises.
 
-    ``merged`` says that the block is one write of one item, for which moto announces several changes; ``by`` is the
-    userIdentity of the records.
+    ``by`` is the userIdentity of the records.
     """
     outer, held.changes = getattr(held, "changes", None), []
     try:
@@ -69,18 +68,11 @@ def one_write(merged: bool = False, by: dict[str, str] | None = None) -> Iterato
         changes: list[Change] = held.changes
     finally:
         held.changes = outer
-    if merged and changes:
-        changes = [Change(changes[0].stream, changes[0].old, changes[-1].new)]
     if outer is not None:
         outer.extend(changes)
         return
     for change in changes:
         change.stream.write(change, by)
-
-
-def writing() -> bool:
-    """Whether this thread is in a block of ``one_write``."""
-    return getattr(held, "changes", None) is not None
 
 
 class Stream(moto_table.StreamShard):
