@@ -502,6 +502,51 @@ def test_a_key_condition_has_values_of_the_keys_types(localstack: Instance) -> N
         assert code(refused) == "ValidationException"
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"N": "1"}]},
+        {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"N": "1"}, {"S": "1"}]},
+        {"ComparisonOperator": "GT", "AttributeValueList": [{"BOOL": True}]},
+        {"ComparisonOperator": "EQ"},
+    ],
+)
+def test_a_condition_before_expressions_has_its_arguments(localstack: Instance, condition: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Condition.html"""
+    client, name = made(localstack, "S", "N")
+    key = {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}
+
+    with pytest.raises(ClientError) as of_key:
+        client.query(TableName=name, KeyConditions=key | {"sk": condition})
+    with pytest.raises(ClientError) as of_query:
+        client.query(TableName=name, KeyConditions=key, QueryFilter={"n": condition})
+    with pytest.raises(ClientError) as of_scan:
+        client.scan(TableName=name, ScanFilter={"n": condition})
+
+    assert {code(of_key), code(of_query), code(of_scan)} == {"ValidationException"}
+
+
+@pytest.mark.parametrize("text", ["sk > :v", "n = :v OR NOT sk = :v", "size(pk) > :v"])
+def test_a_filter_of_a_query_is_not_for_keys(localstack: Instance, text: str) -> None:
+    """'A filter expression cannot contain partition key or sort key attributes': of a Query, where a Scan may.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.FilterExpression.html
+    """
+    client, name = made(localstack, "S", "N")
+    values = {":v": {"N": "0"}}
+
+    with pytest.raises(ClientError, match="non-primary key attributes") as refused:
+        client.query(
+            TableName=name,
+            KeyConditionExpression="pk = :p",
+            FilterExpression=text,
+            ExpressionAttributeValues=values | {":p": {"S": "a"}},
+        )
+
+    assert code(refused) == "ValidationException"
+    assert client.scan(TableName=name, FilterExpression=text, ExpressionAttributeValues=values)["Count"] == 0
+
+
 @pytest.mark.parametrize("value", [{"S": "1"}, {"NULL": True}, {"L": []}])
 def test_the_key_of_an_index_has_its_type(localstack: Instance, value: dict[str, Any]) -> None:
     """An item may lack it, and then is not in the index.
@@ -635,6 +680,8 @@ def test_a_batch_has_up_to_25_writes_of_different_items(table: Table) -> None:
         [{"DeleteRequest": {"Key": {"pk": {"S": "0"}}}}] * 2,
         [{"PutRequest": {"Item": {"pk": {"S": "a"}}}}, other],
         [puts[0], {"PutRequest": {"Item": {"n": {"N": "1"}}}}],
+        [puts[0] | {"DeleteRequest": {"Key": {"pk": {"S": "1"}}}}],
+        [puts[0], {}],
     ]
 
     for batch in batches:

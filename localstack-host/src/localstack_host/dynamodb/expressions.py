@@ -216,6 +216,20 @@ class Logic:
 Condition = Test | Logic
 
 
+def attributes_of(of: Condition | Operand) -> set[str]:
+    """The attributes that a condition looks at."""
+    match of:
+        case Path():
+            return {str(of.parts[0])}
+        case Size():
+            return attributes_of(of.operand)
+        case Test():
+            return {name for operand in of.operands for name in attributes_of(operand)}
+        case Logic():
+            return {name for part in of.parts for name in attributes_of(part)}
+    return set()
+
+
 def contains(whole: Value, part: Value) -> bool:
     ((kind, content),) = whole.items()
     of, sought = kind_of(part), next(iter(part.values()))
@@ -911,7 +925,7 @@ COMPARISON_OPERATORS = {
 NUMBERS_OF_ARGUMENTS = {"NOT_NULL": 0, "NULL": 0, "BETWEEN": 2}
 
 
-def legacy_condition(attribute: str, comparison: str, arguments: list[Value]) -> Condition:
+def legacy_condition(attribute: str, comparison: str | None, arguments: list[Value]) -> Condition:
     """Raises ValidationError if the operator does not exist, or is not for so many arguments, or of their types."""
     if comparison not in COMPARISON_OPERATORS:
         raise ValidationError(

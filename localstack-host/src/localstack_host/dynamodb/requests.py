@@ -22,9 +22,6 @@ from localstack_host.dynamodb.values import ValidationError, Value, normal, norm
 
 Body = dict[str, Any]
 
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
-MOST_WRITES = 25
-
 CONDITIONS = ("Expected", "AttributeUpdates", "KeyConditions", "QueryFilter", "ScanFilter")
 READERS: dict[str, Callable[[str, Placeholders], Any]] = {
     "ConditionExpression": expressions.condition,
@@ -43,7 +40,6 @@ def prepare(body: Body) -> None:
         spell(part)
     for part in parts(body):
         check_expressions(part)
-    check_batch(body.get("RequestItems"))
 
 
 def parts(body: Body) -> Iterator[Body]:
@@ -89,6 +85,11 @@ def value_of_expression(key: str, value: Any) -> Value:
 def check_expressions(body: Body) -> None:
     given = [member for member in READERS if body.get(member) is not None]
     names, values = body.get("ExpressionAttributeNames"), body.get("ExpressionAttributeValues")
+    for member in ("KeyConditions", "QueryFilter", "ScanFilter"):
+        for name, condition in (body.get(member) or {}).items():
+            expressions.legacy_condition(
+                name, condition.get("ComparisonOperator"), condition.get("AttributeValueList", [])
+            )
     if not given:
         for member, placeholders in (("Names", names), ("Values", values)):
             if placeholders is not None:
@@ -104,15 +105,3 @@ def check_expressions(body: Body) -> None:
     for member in given:
         READERS[member](body[member], placeholders)
     placeholders.check_all_used()
-
-
-def check_batch(request_items: Any) -> None:
-    writes = [len(requests) for requests in (request_items or {}).values() if isinstance(requests, list)]
-    if any(count > MOST_WRITES for count in writes):
-        raise ValidationError(
-            "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must satisfy "
-            "constraint: [Member must have length less than or equal to 25, Member must have length greater than or "
-            "equal to 1]"
-        )
-    if sum(writes) > MOST_WRITES:
-        raise ValidationError("Too many items requested for the BatchWriteItem call")

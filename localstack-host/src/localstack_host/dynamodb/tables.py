@@ -14,7 +14,8 @@ batch, and keys of another type; an error within a transaction ends it without a
 
 Here: items do not change: a write makes the new one, checks it and puts it in the old one's place. moto keeps the
 items, and goes through them for Query and Scan, with the order, the conditions and the projections of
-``expressions``. Not as on AWS: PartiQL is moto's own, with values in their one spelling.
+``expressions``. Not as on AWS: PartiQL is moto's own, with values in their one spelling; ConditionalOperator is for
+writes only, filters are joined by AND; GetItem ignores AttributesToGet, and TransactGetItems a projection.
 
 Evidence: documentation; belief for which errors are a transaction's reason (those that need the table) and for
 messages.
@@ -53,6 +54,7 @@ from localstack_host.dynamodb.expressions import (
     Placeholders,
     Test,
     Update,
+    attributes_of,
     legacy_condition,
     projected,
 )
@@ -78,6 +80,8 @@ Keys = tuple[DynamoType, DynamoType | None]
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MOST_WRITES_OF_A_TRANSACTION = 100
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+MOST_WRITES_OF_A_BATCH = 25
 
 NO_KEY_OF_THE_SCHEMA = "The provided key element does not match the schema"
 EMPTY_KEY = (
@@ -354,6 +358,17 @@ def write_transaction(backend: DynamoDBBackend, actions: list[dict[str, Any]]) -
 
 def write_batch(backend: DynamoDBBackend, request_items: dict[str, list[dict[str, Any]]]) -> None:
     """Raises ValidationError, and writes nothing, if one of the writes cannot be."""
+    counts = [len(requests) for requests in request_items.values()]
+    if any(count > MOST_WRITES_OF_A_BATCH for count in counts):
+        raise ValidationError(
+            "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: Map value must satisfy "
+            "constraint: [Member must have length less than or equal to 25, Member must have length greater than or "
+            "equal to 1]"
+        )
+    if sum(counts) > MOST_WRITES_OF_A_BATCH:
+        raise ValidationError("Too many items requested for the BatchWriteItem call")
+    if any(len(request) != 1 for requests in request_items.values() for request in requests):
+        raise ValidationError("Each WriteRequest must have either a PutRequest or a DeleteRequest")
     planned: dict[Any, Item | None] = {}
     for name, requests in request_items.items():
         table = backend.get_table(name)
@@ -446,6 +461,12 @@ def install() -> None:
         for element, asked in zip(schema, ([hash_key], range_objs), strict=False):
             if any(value.type != types[element["AttributeName"]] for value in asked):
                 raise ValidationError(f"{INVALID}Condition parameter type does not match schema type")
+        of_key = {element["AttributeName"] for element in schema}
+        filtered = {name for condition in filter_expression.conditions for name in attributes_of(condition)}
+        for name in of_key & filtered:
+            raise ValidationError(
+                f"Filter Expression can only contain non-primary key attributes: Primary key attribute: {name}"
+            )
         check_start(self, index_name, args[1])
         filters = [
             legacy_condition(name, given["ComparisonOperator"], given.get("AttributeValueList", []))
