@@ -9,9 +9,10 @@ from localstack_host.patching import install_modules_of
 def provider() -> Service:
     from localstack_host.stepfunctions.closed_tokens import ClosedTokens
     from localstack_host.stepfunctions.redrive_execution import RedrivableExecutions
+    from localstack_host.stepfunctions.request_limits import CheckedRequests
     from localstack_host.stepfunctions.state_machine_definition import Diagnostics
 
-    class StepFunctionsProvider(ClosedTokens, RedrivableExecutions, Diagnostics):
+    class StepFunctionsProvider(CheckedRequests, ClosedTokens, RedrivableExecutions, Diagnostics):
         pass
 
     install_modules_of(__package__)
