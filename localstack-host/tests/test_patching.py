@@ -102,6 +102,7 @@ EXPECTED = [
     "moto.dynamodb.responses.DynamoHandler.call_action",
     "moto.dynamodb.responses.DynamoHandler.delete_item",
     "moto.dynamodb.responses.DynamoHandler.put_item",
+    "moto.dynamodb.responses.DynamoHandler.transact_get_items",
     "moto.dynamodb.responses.DynamoHandler.transact_write_items",
     "moto.dynamodb.responses.DynamoHandler.update_item",
     "moto.dynamodb.responses.ProjectionExpressionParser",

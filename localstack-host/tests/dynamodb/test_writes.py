@@ -727,6 +727,23 @@ def test_what_an_item_does_not_allow_cancels_a_transaction(table: Table, action:
     assert got(table, pk={"S": "b"}) is None
 
 
+def test_a_transaction_reads_what_is_projected_and_says_which_key_is_none(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactGetItems.html"""
+    table = client, name = made(localstack, "S", "N")
+    put(table, pk={"S": "a"}, sk={"N": "1"}, m={"M": {"x": {"B": b"\xff"}, "y": {"N": "1"}}}, n={"N": "1"})
+    found = {"TableName": name, "Key": {"pk": {"S": "a"}, "sk": {"N": "1.0"}}}
+    projected = {"ProjectionExpression": "m.#x", "ExpressionAttributeNames": {"#x": "x"}}
+    absent = projected | {"TableName": name, "Key": {"pk": {"S": "b"}, "sk": {"N": "1"}}}
+
+    answer = client.transact_get_items(TransactItems=[{"Get": found | projected}, {"Get": absent}])
+    with pytest.raises(client.exceptions.TransactionCanceledException) as cancelled:
+        wrong = {"TableName": name, "Key": {"pk": {"S": "a"}, "sk": {"S": "1"}}}
+        client.transact_get_items(TransactItems=[{"Get": found}, {"Get": wrong}])
+
+    assert answer["Responses"] == [{"Item": {"m": {"M": {"x": {"B": b"\xff"}}}}}, {}]
+    assert [reason["Code"] for reason in cancelled.value.response["CancellationReasons"]] == ["None", "ValidationError"]
+
+
 def test_a_transaction_that_is_none_is_refused_as_a_whole(table: Table) -> None:
     """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
     client, name = table

@@ -15,7 +15,7 @@ batch, and keys of another type; an error within a transaction ends it without a
 Here: items do not change: a write makes the new one, checks it and puts it in the old one's place. moto keeps the
 items, and goes through them for Query and Scan, with the order, the conditions and the projections of
 ``expressions``. Not as on AWS: PartiQL is moto's own, with values in their one spelling; ConditionalOperator is for
-writes only, filters are joined by AND; GetItem ignores AttributesToGet, and TransactGetItems a projection.
+writes only, filters are joined by AND; GetItem ignores AttributesToGet.
 
 Evidence: documentation; belief for which errors are a transaction's reason (those that need the table) and for
 messages.
@@ -77,6 +77,8 @@ uses(DynamoDBBackend, "get_table", "get_schema")
 uses(DynamoHandler, "body", "_get_action")
 
 Keys = tuple[DynamoType, DynamoType | None]
+Reason = tuple[str | None, str | None, dict[str, Any] | None]  # code, message and item
+NO_REASON: Reason = (None, None, None)
 
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MOST_WRITES_OF_A_TRANSACTION = 100
@@ -326,7 +328,7 @@ def write_transaction(backend: DynamoDBBackend, actions: list[dict[str, Any]]) -
     if any(len(action) != 1 for action in actions):
         raise TransactWriteSingleOpException
     planned: list[tuple[Table, Keys, Item | None]] = []
-    reasons: list[tuple[str | None, str | None, dict[str, Any] | None]] = []
+    reasons: list[Reason] = []
     targets = set()
     for action in actions:
         ((kind, body),) = action.items()
@@ -344,16 +346,33 @@ def write_transaction(backend: DynamoDBBackend, actions: list[dict[str, Any]]) -
                 planned.append((table, keys, updated(table, body["Key"], update_of(body))))
             elif kind == "Delete":
                 planned.append((table, keys, None))
-            reasons.append((None, None, None))
+            reasons.append(NO_REASON)
         except ValidationError as error:
             reasons.append(("ValidationError", str(error), None))
         except ConditionalCheckFailed as error:
             reasons.append(("ConditionalCheckFailed", str(error.message), json.loads(error.description).get("Item")))
-    if any(code for code, _, _ in reasons):
-        raise TransactionCanceledException(reasons)
+    cancel_for(reasons)
     with one_write():
         for table, keys, item in planned:
             store(table, keys, item)
+
+
+def cancel_for(reasons: list[Reason]) -> None:
+    """Raises TransactionCanceledException if one of an action's reasons is one."""
+    if any(reason != NO_REASON for reason in reasons):
+        raise TransactionCanceledException(reasons)
+
+
+def check_reads(backend: DynamoDBBackend, gets: list[Body]) -> None:
+    """Raises TransactionCanceledException if one of a transaction's keys is none of its table."""
+    reasons: list[Reason] = []
+    for get in gets:
+        try:
+            key_of(backend.get_table(get["TableName"]), get["Key"])
+            reasons.append(NO_REASON)
+        except ValidationError as error:
+            reasons.append(("ValidationError", str(error), None))
+    cancel_for(reasons)
 
 
 def write_batch(backend: DynamoDBBackend, request_items: dict[str, list[dict[str, Any]]]) -> None:
@@ -400,6 +419,17 @@ def install() -> None:
     def transact_write_items(self: Any) -> str:
         write_transaction(self.dynamodb_backend, self.body["TransactItems"])
         return "{}"
+
+    def transact_get_items(self: Any) -> str:
+        gets = [action["Get"] for action in self.body["TransactItems"]]
+        check_reads(self.dynamodb_backend, gets)
+        answer = json.loads(transaction_read(self))
+        for get, response in zip(gets, answer["Responses"], strict=True):
+            if get.get("ProjectionExpression") and response:
+                placeholders = Placeholders(get.get("ExpressionAttributeNames"), None)
+                paths = expressions.projection(get["ProjectionExpression"], placeholders)
+                response["Item"] = projected(response["Item"], paths)
+        return json.dumps(answer)
 
     def batch_write_item(self: Any) -> str:
         write_batch(self.dynamodb_backend, self.body["RequestItems"])
@@ -506,6 +536,8 @@ def install() -> None:
     replace(DynamoHandler, "transact_write_items", transact_write_items)
     # patch: the same.
     replace(DynamoHandler, "batch_write_item", batch_write_item)
+    # patch: moto reads with neither a projection nor reasons.
+    transaction_read = replace(DynamoHandler, "transact_get_items", transact_get_items)
     # patch: moto's parsers, which its Query and Scan know by name in these modules.
     replace(responses, "create_condition_expression_parser", bound)
     # patch: the same.
