@@ -59,6 +59,7 @@ EXPECTED = [
     "localstack.services.stepfunctions.asl.component.state.state_choice.state_choice.StateChoice._eval_state",
     "localstack.services.stepfunctions.asl.component.state.state_execution.execute_state.ExecutionState._eval_state_output",
     "localstack.services.stepfunctions.asl.component.state.state_execution.execute_state.ExecutionState._evaluate_with_timeout",
+    "localstack.services.stepfunctions.asl.component.state.state_execution.execute_state.ExecutionState._evaluate_with_timeout",
     "localstack.services.stepfunctions.asl.component.state.state_execution.state_map.iteration.iteration_worker.CustomErrorName",
     "localstack.services.stepfunctions.asl.component.state.state_execution.state_parallel.branches_decl.CustomErrorName",
     "localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service.state_task_service_aws_sdk.StateTaskServiceAwsSdk._get_boto_service_name",
