@@ -361,6 +361,40 @@ def test_a_stopped_execution_is_redriven(localstack: Instance) -> None:
     assert end(localstack, execution)["status"] == "SUCCEEDED"
 
 
+def test_a_token_from_before_a_redrive_is_closed_and_the_new_one_is_good(localstack: Instance) -> None:
+    """TaskTimedOut is of a task that was closed already, InvalidToken of a token that is none.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+    """
+    client, sqs = localstack.client("stepfunctions"), localstack.client("sqs")
+    url, _ = localstack.create_queue()
+    waiting = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": url, "MessageBody.$": "$$.Task.Token"},
+        "End": True,
+    }
+    execution = start(localstack, create(localstack, machine(T=waiting)), {})
+
+    def token() -> str:
+        found: str = wait_until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]["Body"]
+        return found
+
+    old = token()
+    client.stop_execution(executionArn=execution)
+    assert end(localstack, execution)["status"] == "ABORTED"
+    client.redrive_execution(executionArn=execution)
+    new = token()
+
+    for answer in (client.send_task_heartbeat, client.send_task_failure):
+        with pytest.raises(client.exceptions.TaskTimedOut):
+            answer(taskToken=old)
+    with pytest.raises(client.exceptions.TaskTimedOut):
+        client.send_task_success(taskToken=old, output="{}")
+    client.send_task_success(taskToken=new, output='"done"')
+    assert json.loads(end(localstack, execution)["output"]) == "done"
+
+
 def test_a_parallel_state_is_not_redriven_and_says_so(localstack: Instance) -> None:
     client = localstack.client("stepfunctions")
     branch = machine(F={"Type": "Fail", "Error": "E"})

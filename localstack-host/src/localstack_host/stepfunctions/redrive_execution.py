@@ -30,6 +30,7 @@ from localstack.aws.api.stepfunctions import (
     StateMachineType,
 )
 from localstack.services.stepfunctions.asl.component.common.flow.start_at import StartAt
+from localstack.services.stepfunctions.asl.eval.callback.callback import CallbackConsumerTimeout, CallbackPoolManager
 from localstack.services.stepfunctions.asl.eval.evaluation_details import EvaluationDetails
 from localstack.services.stepfunctions.asl.eval.event.event_detail import EventDetails
 from localstack.services.stepfunctions.backend.execution import Execution
@@ -50,6 +51,7 @@ uses(
     ExecutionWorker,
     *("start", "_get_evaluation_entrypoint", "_get_evaluation_environment", "_execution_communication"),
 )
+uses(CallbackPoolManager, "_pool")
 uses(
     StepFunctionsProvider,
     *("get_store", "_get_execution"),
@@ -78,6 +80,7 @@ class RedrivenWorker(ExecutionWorker):
         swap(self.env, "event_manager", previous.event_manager)
         self.env.event_manager.execution = self.env
         swap(self.env, "variable_store", previous.variable_store)
+        swap(self.env, "callback_pool_manager", closed(previous.callback_pool_manager))
         self.env.states.reset(given)
         context = self.env.states.context_object.context_object_data["Execution"]
         context.update({"RedriveCount": count, "RedriveTime": Execution._to_serialized_date(date)})
@@ -96,6 +99,13 @@ class RedrivenWorker(ExecutionWorker):
         self._execution_communication.terminated()
 
 
+def closed(tokens: CallbackPoolManager) -> CallbackPoolManager:
+    """The task tokens of what ended, none of which waits for an answer any more."""
+    for endpoint in tokens._pool.values():
+        endpoint.report(endpoint.consumer_error or CallbackConsumerTimeout())
+    return tokens
+
+
 def last_entered(history: list[dict[str, Any]], states: dict[str, Any]) -> dict[str, Any] | None:
     """The details of the last event with which one of ``states`` was entered."""
     entered = [event["stateEnteredEventDetails"] for event in history if "stateEnteredEventDetails" in event]
@@ -106,7 +116,7 @@ def reason(execution: Execution) -> str | None:
     """Why an execution cannot be redriven, in AWS's words; None if it can."""
     if execution.exec_status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED):
         return f"Execution is {execution.exec_status} and cannot be redriven"
-    if datetime.now(UTC) - execution.start_date > timedelta(days=REDRIVABLE_DAYS):
+    if datetime.now(UTC) - execution.stop_date > timedelta(days=REDRIVABLE_DAYS):
         return "Execution redrivable period exceeded"
     history = execution.exec_worker.env.event_manager
     if isinstance(history, LimitedHistory) and history.full:
