@@ -133,6 +133,12 @@ class Deployment:
         name, content = self.contract.functions[function].name, json.dumps({} if payload is None else payload)
         return answer(function, self.target.invoker().invoke(FunctionName=name, Payload=content))
 
+    def alarms(self) -> set[str]:
+        """Its alarms, by their names without the deployment's."""
+        pages = self.target.client("cloudwatch").get_paginator("describe_alarms")
+        found = [alarm for page in pages.paginate(AlarmNamePrefix=f"{self.name}-") for alarm in page["MetricAlarms"]]
+        return {alarm["AlarmName"].removeprefix(f"{self.name}-") for alarm in found}
+
     def depth(self, queue_url: str) -> Depth:
         """How many messages a queue holds."""
         return depth(self.target.client("sqs"), queue_url)

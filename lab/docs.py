@@ -240,3 +240,11 @@ def _type(value: str) -> str:
 
 def _text(value: str) -> str:
     return " ".join(value.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def alarm_rows(pattern: str) -> dict[str, str]:
+    """The row of each alarm in "What the alarms mean" of a pattern's README, by the name without the deployment's."""
+    readme = (paths.PATTERNS / pattern / "README.md").read_text()
+    section = readme.partition("### What the alarms mean\n")[2].partition("\n#")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    return {name: row for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}

@@ -1,5 +1,6 @@
 """An experiment on a deployment: patience without sleeps, what was seen, and the evidence of it."""
 
+import json
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -125,6 +126,13 @@ class Experiment:
         alarms = self.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
         assert alarms, f"there is no alarm {name}"
         return str(alarms[0]["StateValue"])
+
+    def times_fired(self, alarm: str) -> int:
+        """How often an alarm has gone into ALARM, by CloudWatch's history of it: it may be over when one looks."""
+        pages = self.client("cloudwatch").get_paginator("describe_alarm_history")
+        found = [item for page in pages.paginate(AlarmName=alarm) for item in page["AlarmHistoryItems"]]
+        changes = [json.loads(item["HistoryData"]) for item in found if item["HistoryItemType"] == "StateUpdate"]
+        return sum(change["newState"]["stateValue"] == "ALARM" for change in changes)
 
     def messages_in(self, queue_url: str) -> int:
         """How many messages a queue holds, in flight or delayed ones included (an approximation on AWS)."""

@@ -15,6 +15,7 @@ from lab import evidence, targets, testing
 from lab.clock import REAL
 from lab.console import console, step
 from lab.deployment import Deployment, kept
+from lab.docs import alarm_rows
 from lab.experiment import Experiment, claim
 
 BACKGROUND = 10  # the niceness of what runs beside experiments
@@ -66,6 +67,14 @@ def deployments(request: pytest.FixtureRequest, target: targets.Target) -> Itera
         with _shown(request), step(f"deploying {names}") as progress:
             _side_by_side(copies, lambda copy: copy.apply(lambda text: progress.detail(f"{copy.name}: {text}")))
             progress.result = f"deployed {names}"
+        for copy in copies:
+            alarms, rows = copy.alarms(), set(alarm_rows(pattern))
+            if alarms != rows:
+                unexplained, gone = (", ".join(sorted(each)) or "none" for each in (alarms - rows, rows - alarms))
+                pytest.fail(
+                    f"README of {pattern}: alarms without a row: {unexplained}; rows without an alarm: {gone}",
+                    pytrace=False,
+                )
         yield copies
     finally:
         if keep:

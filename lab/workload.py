@@ -1,14 +1,18 @@
 """What the experiments of all patterns have in common: sending, reading what became of it, breaking, and waiting."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import astuple
 from typing import Any
 
+import pytest
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from lab import faults
-from lab.experiment import SOON, Experiment
+from lab.deployment import FunctionFailed
+from lab.experiment import ALARM_CLEARS, SOON, Experiment
 
 
 class Workload:
@@ -106,6 +110,67 @@ class Workload:
     def waits_for_state(self, alarm: str, state: str, within: float = SOON) -> None:
         """Waits until an alarm, by its full name, is OK or in ALARM."""
         self.experiment.wait_until(f"alarm {alarm} is {state}", lambda: self.experiment.alarm(alarm) == state, within)
+
+    @contextmanager
+    def sets_off(self, *alarms: str, within: float = SOON) -> Iterator[None]:
+        """Alarms, by their names without the deployment's, that are quiet before a block and fire because of it."""
+        names = [f"{self.deployment.name}-{alarm}" for alarm in alarms]
+        before = {}
+        for name in names:
+            self.waits_for_state(name, "OK", within=ALARM_CLEARS)
+            before[name] = self.experiment.times_fired(name)
+        yield
+        for name in names:
+
+            def fired(name: str = name) -> bool:
+                return self.experiment.times_fired(name) > before[name]
+
+            self.experiment.wait_until(f"alarm {name} has fired", fired, within)
+
+    def tells_its_caller(self, function: str, **event: Any) -> None:
+        """A function that somebody invokes fails, and then finds no concurrency: each time the caller is told, and an
+        alarm of the function's fires."""
+        with self.sets_off(f"{function}-errors"), self.inject(function, "exception"), pytest.raises(FunctionFailed):
+            self.deployment.invoke(function, event)
+        throttled = faults.throttled(self.deployment, self.contract.functions[function].name)
+        with self.sets_off(f"{function}-throttles"), throttled, pytest.raises(ClientError, match="TooManyRequests"):
+            self.deployment.invoke(function, event)
+
+    def goes_down_in_each_way(self, function: str, queue: str, send: Callable[[int], Any]) -> None:
+        """A queue's consumer does not read, then fails whatever it gets, then finds no concurrency: each sets off other
+        alarms of its own. `send` puts something into the queue: it is called with 1, 2 and 3.
+
+        The queue that is not read sets off its `-age` and nothing else, failing invocations `-errors`, and refused ones
+        `-throttles`, and `-dlq-depth` once all receives are used up. What is dead-lettered by then is redriven.
+        """
+        name, (url, dlq_arn) = self.contract.functions[function].name, astuple(self.contract.queues[queue])
+        own = [f"{queue}-age", f"{queue}-dlq-depth", f"{function}-errors", f"{function}-throttles"]
+        age, *others = (f"{self.deployment.name}-{alarm}" for alarm in own)
+        [mapping] = self.experiment.client("lambda").list_event_source_mappings(FunctionName=name)[
+            "EventSourceMappings"
+        ]
+        [settings] = self.experiment.client("cloudwatch").describe_alarms(AlarmNames=[age])["MetricAlarms"]
+        too_old = settings["Threshold"] + SOON  # seconds
+        kept = self.experiment.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        receives = int(json.loads(kept["RedrivePolicy"])["maxReceiveCount"])
+        dead_lettered = (receives + 2) * int(kept["VisibilityTimeout"]) + SOON
+
+        for alarm in others:
+            self.waits_for_state(alarm, "OK", ALARM_CLEARS)
+        with faults.paused(self.deployment, mapping["UUID"]), self.sets_off(own[0], within=too_old):
+            send(1)
+        assert not self.in_alarm(others)
+        with self.sets_off(f"{function}-errors"), self.inject(function, "exception"):
+            send(2)
+            self.experiment.wait_until(f"{function} has failed", lambda: self.injected(function, "exception"), SOON)
+        self.waits_for_messages(f"messages left for {function}", url, 0, dead_lettered)
+        with (
+            faults.throttled(self.deployment, name),
+            self.sets_off(f"{function}-throttles", f"{queue}-dlq-depth", within=dead_lettered),
+        ):
+            send(3)
+            self.waits_for_messages(f"messages left for {function}", url, 0, dead_lettered)
+        assert faults.redrive(self.deployment, dlq_arn) >= 1
 
     def in_alarm(self, alarms: Iterable[str]) -> list[str]:
         """Those of these alarms, by their full names, that fire."""

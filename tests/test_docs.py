@@ -367,6 +367,30 @@ def test_semantics_have_one_row_each_and_their_source() -> None:
     assert [row for row in rows if "https://" not in row.split(" | ")[-1]] == []
 
 
+@pytest.mark.parametrize("pattern", patterns())
+def test_every_alarm_has_a_command_and_an_experiment_that_sets_it_off(pattern: str) -> None:
+    """Or a declared gap, which its row names. That every alarm has a row is checked where a pattern is deployed."""
+    rows = docs.alarm_rows(pattern)
+    fired = {
+        found[1]
+        for file in (paths.PATTERNS / pattern / "evidence").glob("*.json")
+        for event in evidence.load(file).timeline
+        if (found := re.fullmatch(rf"alarm {pattern}-(\S+) (?:is ALARM|has fired)", event.event))
+    }
+
+    assert rows
+    assert [name for name, row in rows.items() if not re.search(r"`(aws|make) [a-z]", row)] == []
+    assert [name for name, row in rows.items() if name not in fired and "gaps.md#" not in row] == []
+
+
+@pytest.mark.parametrize("pattern", patterns())
+def test_what_an_idle_pattern_costs_counts_its_alarms(pattern: str) -> None:
+    alarms = len(docs.alarm_rows(pattern))
+
+    assert f"\n| alarms | {alarms} | " in (paths.PATTERNS / pattern / "README.md").read_text()
+    assert f"\n| {pattern} | {alarms} | " in (paths.ROOT / "docs/prices.md").read_text()
+
+
 def test_every_row_of_the_semantics_is_cited() -> None:
     ids = re.findall(r'<a id="[^"]+"></a>([A-Z0-9]+-\d+) \|', SEMANTICS)
     readers = [

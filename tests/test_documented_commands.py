@@ -37,6 +37,7 @@ def wrong(command: list[str]) -> str:
     """What the AWS CLI would refuse of a command (without `aws`); "" if nothing."""
     service, operation, *words = command
     session = botocore.session.get_session()
+    service = {"s3api": "s3"}.get(service, service)  # the CLI's `s3` is a program of its own
     if service not in session.get_available_services():
         return f"there is no service {service}"
     model = session.get_service_model(service)

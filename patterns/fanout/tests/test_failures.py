@@ -42,8 +42,8 @@ class Fanout(Workload):
         self.experiment.note(f"sent {len(orders)} orders")
         return {order["order_id"] for order in orders}
 
-    def publish_many(self, count: int) -> set[str]:
-        return self.publish(*(self.order(number) for number in range(1, count + 1)))
+    def publish_many(self, count: int, first: int = 1) -> set[str]:
+        return self.publish(*(self.order(number) for number in range(first, first + count)))
 
     def processed(self, consumer: str) -> Counter[str]:
         """How often a consumer processed each order."""
@@ -122,25 +122,28 @@ def test_an_order_reaches_exactly_the_consumers_whose_filters_match(fanout: Fano
 def test_the_other_consumers_are_not_slowed(fanout: Fanout, experiment: Experiment) -> None:
     """The other consumers process every order meanwhile, and their alarms stay OK; the broken one processes all of its
     own once it works again, while their receives last."""
-    # given shipping raises an exception, whatever it gets
-    fanout.waits_until_quiet(*CONSUMERS)
-    with fanout.visibility_timeout(15, "shipping"), fanout.inject("shipping", "exception"):
-        # when ten orders are published
-        sent = experiment.elapsed
-        orders = fanout.publish_many(10)
+    slowest = 0.0
+    for first, broken in enumerate(CONSUMERS):
+        others = [consumer for consumer in CONSUMERS if consumer != broken]
+        # given one raises an exception, whatever it gets
+        fanout.waits_until_quiet(*CONSUMERS)
+        with fanout.visibility_timeout(15, broken), fanout.inject(broken, "exception"):
+            # when ten orders are published
+            sent = experiment.elapsed
+            orders = fanout.publish_many(10, first=10 * first + 1)
 
-        # then the others process them while shipping fails
-        for consumer in ("billing", "analytics"):
-            fanout.waits_until_processed(consumer, orders)
-        seconds = experiment.elapsed - sent
-        fanout.waits_for_alarm("shipping", "errors", "ALARM")
-        assert fanout.firing("billing", "analytics") == []
-        assert not fanout.processed("shipping")
+            # then the others process them while it fails
+            for consumer in others:
+                fanout.waits_until_processed(consumer, orders)
+            slowest = max(slowest, experiment.elapsed - sent)
+            fanout.waits_for_alarm(broken, "errors", "ALARM")
+            assert fanout.firing(*others) == []
+            assert not orders & fanout.processed(broken).keys()
 
-    # and shipping catches up
-    fanout.waits_until_processed("shipping", orders, within=DEAD_LETTERED)
-    assert fanout.firing("billing", "analytics") == []
-    experiment.observe(f"billing and analytics done within {seconds:.1f} s, their alarms OK; shipping lost none of 10")
+        # and it catches up
+        fanout.waits_until_processed(broken, orders, within=DEAD_LETTERED)
+        assert fanout.firing(*others) == []
+    experiment.observe(f"each of 3 in turn: the others done within {slowest:.1f} s, their alarms OK; none of 10 lost")
 
 
 @pytest.mark.experiment("SQS-1", "SQS-2", "SQS-8", failure="A poison message for one consumer")
@@ -224,27 +227,32 @@ def test_a_crash_in_mid_batch_loses_nothing(fanout: Fanout, experiment: Experime
     experiment.observe(f"10 of 10 processed, {len(before)} of them twice")
 
 
-def lost_delivery(fanout: Fanout, experiment: Experiment, broken: AbstractContextManager[None], consumer: str) -> None:
+def lost_delivery(
+    fanout: Fanout, experiment: Experiment, broken: AbstractContextManager[None], consumer: str, first: int = 1
+) -> None:
     """Publishes to a consumer that cannot be delivered to, first with the subscription's DLQ, then without."""
+    kept, lost, later = (fanout.order(first + number) for number in range(3))
     # given deliveries to the consumer's queue are refused for good
     fanout.waits_for_alarm(consumer, "undelivered", "OK", within=ALARM_CLEARS)
     with broken:
         # when an order is published, then it goes to the subscription's dead-letter queue
-        fanout.publish(fanout.order(1))
+        fanout.publish(kept)
         fanout.waits_for_messages("order could not be delivered", fanout.consumers[consumer]["undelivered_url"], 1)
         fanout.waits_for_alarm(consumer, "undelivered", "ALARM")
-        assert [json.loads(message["Body"])["order_id"] for message in fanout.undelivered(consumer)] == [fanout.id(1)]
+        assert [json.loads(message["Body"])["order_id"] for message in fanout.undelivered(consumer)] == [
+            kept["order_id"]
+        ]
 
         # and when one is published without that queue
         with faults.no_dead_letter_queue(fanout.deployment, fanout.consumers[consumer]["subscription_arn"]):
-            fanout.publish(fanout.order(2))
+            fanout.publish(lost)
             for other in set(CONSUMERS) - {consumer}:
-                fanout.waits_until_processed(other, {fanout.id(1), fanout.id(2)})
+                fanout.waits_until_processed(other, {kept["order_id"], lost["order_id"]})
 
     # then it is lost: what is published after the repair arrives, and it does not
-    fanout.publish(fanout.order(3))
-    fanout.waits_until_processed(consumer, {fanout.id(3)})
-    assert set(fanout.processed(consumer)) == {fanout.id(3)}
+    fanout.publish(later)
+    fanout.waits_until_processed(consumer, {later["order_id"]})
+    assert not {kept["order_id"], lost["order_id"]} & fanout.processed(consumer).keys()
     assert fanout.undelivered(consumer) == []
     experiment.observe("with the subscription's DLQ: 1 of 1 kept; without: 1 of 1 lost, no error anywhere")
 
@@ -255,8 +263,9 @@ def test_orders_for_a_deleted_queue_go_to_the_subscriptions_dead_letter_queue(
 ) -> None:
     """The topic does not retry: the order goes to the subscription's DLQ at once; without one it is lost, and nothing
     tells."""
-    url = fanout.consumers["analytics"]["queue_url"]
-    lost_delivery(fanout, experiment, faults.queue_deleted(fanout.deployment, url), "analytics")
+    for number, consumer in enumerate(CONSUMERS):
+        deleted = faults.queue_deleted(fanout.deployment, fanout.consumers[consumer]["queue_url"])
+        lost_delivery(fanout, experiment, deleted, consumer, first=3 * number + 1)
 
 
 @pytest.mark.gap("queue-policy")
@@ -297,42 +306,54 @@ def test_each_way_to_be_down_has_its_alarms(fanout: Fanout, experiment: Experime
     """A queue that nobody reads sets off its `-age` alarm and no other; a consumer that fails on everything sets off
     `-dlq-depth`, a throttled one `-throttles` and `-dlq-depth`. Of these two `-age` stays quiet: their messages are
     dead-lettered before they are old enough."""
-    # given billing is paused, shipping fails on every order, and analytics has no concurrency
-    fanout.waits_until_quiet(*CONSUMERS)
-    throttled = faults.throttled(fanout.deployment, fanout.consumers["analytics"]["function"])
-    with (
-        fanout.paused("billing"),
-        fanout.inject("shipping", "exception", when=fanout.one_of(fanout.ids(1, 2))),
-        throttled,
-    ):
-        # when orders for all of them are published
-        orders = fanout.publish_many(2)
-        published = experiment.elapsed
+    seconds = []
+    for first, unread in enumerate(CONSUMERS):
+        failing, refused = (CONSUMERS * 2)[first + 1 : first + 3]
+        # given one consumer is paused, another fails on every order, and the third has no concurrency
+        fanout.waits_until_quiet(*CONSUMERS)
+        numbers = (2 * first + 1, 2 * first + 2)
+        with (
+            fanout.paused(unread),
+            fanout.inject(failing, "exception", when=fanout.one_of(fanout.ids(*numbers))),
+            faults.throttled(fanout.deployment, fanout.consumers[refused]["function"]),
+        ):
+            # when orders for all of them are published
+            orders = fanout.publish_many(2, first=numbers[0])
+            published = experiment.elapsed
 
-        # then each has its own alarms
-        fanout.waits_for_alarm("analytics", "throttles", "ALARM")
-        for consumer in ("shipping", "analytics"):
-            fanout.waits_for_dead_letters(consumer, len(orders))
-            fanout.waits_for_alarm(consumer, "dlq_depth", "ALARM")
-        fanout.waits_for_alarm("billing", "age", "ALARM", within=AGE_SECONDS + SOON)
-        seconds = experiment.elapsed - published
+            # then each has its own alarms
+            fanout.waits_for_alarm(refused, "throttles", "ALARM")
+            for consumer in (failing, refused):
+                fanout.waits_for_dead_letters(consumer, len(orders))
+                fanout.waits_for_alarm(consumer, "dlq_depth", "ALARM")
+            fanout.waits_for_alarm(unread, "age", "ALARM", within=AGE_SECONDS + SOON)
+            seconds.append(experiment.elapsed - published)
 
-        # and no other: only analytics's throttles may be over by now
-        billing, shipping, analytics = (fanout.consumers[consumer]["alarms"] for consumer in CONSUMERS)
-        assert fanout.firing("billing") == [billing["age"]]
-        assert fanout.firing("shipping") == [shipping["dlq_depth"]]
-        assert (
-            {analytics["dlq_depth"]}
-            <= set(fanout.firing("analytics"))
-            <= {
-                analytics["dlq_depth"],
-                analytics["throttles"],
-            }
-        )
-    fanout.waits_until_processed("billing", orders)
+            # and no other: only the throttles of the third may be over by now
+            alarms = {consumer: fanout.consumers[consumer]["alarms"] for consumer in CONSUMERS}
+            assert fanout.firing(unread) == [alarms[unread]["age"]]
+            assert fanout.firing(failing) == [alarms[failing]["dlq_depth"]]
+            assert set(fanout.firing(refused)) - {alarms[refused]["throttles"]} == {alarms[refused]["dlq_depth"]}
+        fanout.waits_until_processed(unread, orders)
+        experiment.drain(*(fanout.consumers[consumer]["dlq_url"] for consumer in (failing, refused)))
     experiment.observe(
-        f"unread: age after {seconds:.0f} s, nothing else; failing: dlq-depth; throttled: throttles and dlq-depth"
+        f"each of 3 in turn: unread: age after {max(seconds):.0f} s, nothing else; failing: dlq-depth; "
+        "throttled: throttles and dlq-depth"
     )
+
+
+@pytest.mark.experiment("INV-1", failure="The producer fails, or finds no concurrency")
+def test_who_publishes_is_told_when_the_producer_fails(fanout: Fanout, experiment: Experiment) -> None:
+    """Whoever invokes it is told, no order is published, and `producer-errors` or `producer-throttles` fires: an order
+    that is not sent again is lost."""
+    # given an order, when the producer fails with it, and when it is refused, then who sends it is told
+    fanout.tells_its_caller("producer", orders=[fanout.order(1)], correlation_id=experiment.id)
+
+    # and nothing was published: an order that is sent afterwards is all that arrives
+    orders = fanout.publish(fanout.order(2))
+    fanout.waits_until_processed("billing", orders)
+    assert fanout.processed("billing") == Counter(orders)
+    experiment.observe("1 failure and 1 refusal, both told; alarms producer-errors and producer-throttles")
 
 
 @pytest.mark.experiment("SQS-14", failure="Dead letters wait after the cause is fixed")

@@ -439,6 +439,33 @@ def test_without_the_idempotency_table_nothing_is_paid(payments: Payments, exper
     experiment.observe(f"{len(errors)} attempts failed, 0 paid; after recovery 6 of 6 paid once")
 
 
+@pytest.mark.experiment("SQS-17", "SQS-7", failure="The consumer does not read, fails, and finds no concurrency")
+def test_each_way_to_be_down_has_its_alarms(payments: Payments, experiment: Experiment) -> None:
+    """A queue that is not read sets off `payments-age` and nothing else, failing invocations `payments-errors`, refused
+    ones `payments-throttles` and `payments-dlq-depth`. Once that is over and redriven, each order is paid once."""
+    # given the consumer is down in one way after the other, when an order is sent into each, then its alarms fire
+    payments.goes_down_in_each_way("payments", "payments", lambda number: payments.send(payments.order(number)))
+
+    # and after a redrive all are paid
+    payments.waits_until_processed(3, within=DEAD_LETTERED)
+    assert payments.paid() == dict.fromkeys(payments.ids(1, 2, 3), 1)
+    experiment.observe("3 ways to be down, 4 alarms, each from its own; 3 of 3 orders paid once")
+
+
+@pytest.mark.experiment("INV-1", failure="The producer fails, or finds no concurrency")
+def test_who_sends_is_told_when_the_producer_fails(payments: Payments, experiment: Experiment) -> None:
+    """Whoever invokes it is told, no order is sent, and `producer-errors` or `producer-throttles` fires: an order that
+    is not sent again is lost."""
+    # given an order, when the producer fails with it, and when it is refused, then who sends it is told
+    payments.tells_its_caller("producer", orders=[payments.order(1)], correlation_id=experiment.id)
+
+    # and nothing was sent: an order that is sent afterwards is all that is paid
+    payments.send(payments.order(2))
+    payments.waits_until_processed(1)
+    assert payments.paid() == {payments.id(2): 1}
+    experiment.observe("1 failure and 1 refusal, both told; alarms producer-errors and producer-throttles")
+
+
 # What becomes of a delivery: the fault's mode and place, and how many of the thousand orders' messages it befalls.
 FATES = {
     "crash before": ("crash", f"dynamodb.{PAY}", 6),

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
@@ -167,6 +168,11 @@ class Shop(Workload):
 
         return list(self.experiment.wait_until(f"{action}: {message}", lines, SOON))
 
+    def refused(self) -> set[str]:
+        """The orders of which the state machine refused an answer of the warehouse: nobody waited for it any more."""
+        lines = self.experiment.lines("warehouse", "processed")
+        return {line["order_id"] for line in lines if line.get("outcome") == "answer refused"}
+
     def task(self, number: int, action: str, more: str = "") -> str:
         """A rule's condition: this action for this order."""
         return f"order.order_id == '{self.id(number)}' && action == '{action}'{more and f' && {more}'}"
@@ -306,6 +312,7 @@ def test_a_transient_error_is_retried_with_backoff_and_nothing_is_done_twice(
     that nothing is charged or reserved twice."""
     # given reserving fails once before it is done, and charging twice after it is done
     with (
+        shop.sets_off("stock-errors", "payments-errors"),
         shop.inject("stock", "exception", shop.task(1, "reserve", "attempt == `0`")),
         shop.inject("payments", "fail_after_commit", shop.task(1, "charge", "attempt < `2`")),
     ):
@@ -483,15 +490,11 @@ def test_a_silent_warehouse_is_given_up_and_a_late_or_second_answer_changes_noth
         before = [shop.state_of(number) for number in (1, 2)]
 
         # and the later answers are refused
-        def refused() -> set[str]:
-            lines = experiment.lines("warehouse", "processed")
-            return {line["order_id"] for line in lines if line.get("outcome") == "answer refused"}
-
-        experiment.wait_until("both requests were delivered again", lambda: len(refused()) == 2, SOON)
+        experiment.wait_until("both requests were delivered again", lambda: len(shop.refused()) == 2, SOON)
     waited = shop.row(1, "Ask the warehouse")
     assert set(waited.errors) <= {"States.Timeout", "States.HeartbeatTimeout"} and waited.seconds is not None
     assert HEARTBEAT <= waited.seconds < float(VARIABLES["warehouse_timeout"])
-    assert refused() == {shop.id(1), shop.id(2)}
+    assert shop.refused() == shop.ids(1, 2)
 
     # and nothing changes
     assert [shop.state_of(number) for number in (1, 2)] == before
@@ -613,9 +616,20 @@ def test_a_result_that_is_too_large_fails_its_state(shop: Shop, experiment: Expe
 @pytest.mark.experiment("SFN-2", failure="Lambda throttles a step")
 def test_a_throttled_step_is_retried_by_name(shop: Shop, experiment: Experiment) -> None:
     """Lambda.TooManyRequestsException is retried with backoff and jitter, up to six times, and the order completes."""
-    # given payments may not run
     throttled = "Lambda.TooManyRequestsException"
-    with faults.throttled(shop.deployment, shop.contract.functions["payments"].name):
+
+    def refused(function: str) -> AbstractContextManager[None]:
+        return faults.throttled(shop.deployment, shop.contract.functions[function].name)
+
+    # given stock may not run, when an order is sent, then its alarm fires, and the order completes
+    with shop.sets_off("stock-throttles"), refused("stock"):
+        shop.send(shop.order(4))
+        experiment.wait_until("a reservation was throttled", lambda: throttled in shop.errors(4), SOON)
+    shop.waits_for_end(4)
+    assert shop.path(4)[-1] == "Shipped"
+
+    # given payments may not run
+    with shop.sets_off("payments-throttles"), refused("payments"):
         # when orders are sent, then charging them is retried
         shop.send(*(shop.order(number) for number in range(1, 4)))
         experiment.wait_until(
@@ -627,7 +641,101 @@ def test_a_throttled_step_is_retried_by_name(shop: Shop, experiment: Experiment)
     charges = [shop.row(number, "Charge") for number in (1, 2, 3)]
     assert {error for charge in charges for error in charge.errors} == {throttled}
     assert {shop.path(number)[-1] for number in (1, 2, 3)} == {"Shipped"}
-    experiment.observe(f"3 of 3 orders shipped, after {', '.join(str(charge.retries) for charge in charges)} retries")
+    experiment.observe(f"4 of 4 orders shipped, after {', '.join(str(charge.retries) for charge in charges)} retries")
+
+
+@pytest.mark.experiment("SFN-8", failure="Somebody stops an execution, or its own timeout does")
+def test_a_stopped_execution_undoes_nothing_and_is_redriven(shop: Shop, experiment: Experiment) -> None:
+    """What was done stays done: the order is charged, its items are reserved, and no compensation runs. `order-aborted`
+    fires, or `order-timed-out`. `redrive-execution` goes on at the state where it ended, with a new task token: the
+    answer to the request from before is refused, and the order is shipped."""
+
+    def patient(definition: dict[str, Any], **more: Any) -> None:
+        definition["States"]["Ask the warehouse"] |= {"TimeoutSeconds": 40, "HeartbeatSeconds": 30}
+        definition |= more
+
+    def waits_for_the_warehouse() -> bool:
+        return shop.id(1) in shop.statuses() and shop.path(1)[-1:] == ["Ask the warehouse"]
+
+    def last_event(number: int) -> str:
+        newest = shop.steps.get_execution_history(executionArn=shop.arn(number), reverseOrder=True, maxResults=1)
+        return str(newest["events"][0]["type"])
+
+    # given two orders that wait for the warehouse, of which one may not take long
+    deployment, hurried = shop.deployment, partial(patient, TimeoutSeconds=20)
+    with faults.paused(deployment, shop.out["warehouse_mapping"]):
+        with shop.sets_off("order-aborted"), faults.definition_changed(deployment, shop.machine, patient):
+            shop.send(shop.order(1))
+            experiment.wait_until("the order waits for the warehouse", waits_for_the_warehouse, ENDED)
+            # when somebody stops the one
+            shop.steps.stop_execution(executionArn=shop.arn(1))
+            shop.waits_for_end(1)
+
+        # and the other is ended by its timeout
+        with shop.sets_off("order-timed-out"), faults.definition_changed(deployment, shop.machine, hurried):
+            shop.send(shop.order(2))
+            shop.waits_for_end(2)
+            experiment.wait_until("its history says so", lambda: last_event(2) == "ExecutionTimedOut", SOON)
+        assert shop.statuses() == {shop.id(1): "ABORTED", shop.id(2): "TIMED_OUT"}
+
+        # then nothing is undone
+        for number in (1, 2):
+            assert shop.undone(number) == []
+            assert shop.state_of(number)["payment"] == "charged"
+        assert shop.stock() == [PIECES - 2, PIECES - 4, PIECES]
+
+        # and each goes on where it ended, when it is redriven
+        for number in (1, 2):
+            shop.steps.redrive_execution(executionArn=shop.arn(number))
+    shop.waits_for_end(1, 2)
+    assert set(shop.statuses().values()) == {"SUCCEEDED"}
+    assert [shop.state_of(number)["order"] for number in (1, 2)] == ["shipped"] * 2
+    assert shop.stock() == [PIECES - 2, PIECES - 4, PIECES]
+
+    # and what the warehouse answered to the requests from before was refused
+    experiment.wait_until("both requests from before are refused", lambda: shop.refused() == shop.ids(1, 2), SOON)
+    experiment.observe("1 stopped, 1 timed out: 0 compensations, 2 alarms; both redriven and shipped, charged once")
+
+
+@pytest.mark.experiment("SQS-17", "SQS-7", failure="A queue's consumer does not read, fails, finds no concurrency")
+def test_each_way_to_be_down_has_its_alarms(shop: Shop, experiment: Experiment) -> None:
+    """A queue that is not read sets off its `-age` and nothing else, failing invocations `-errors`, refused ones
+    `-throttles` and `-dlq-depth`. Orders wait for the starter and are shipped; those that the warehouse keeps waiting
+    are compensated."""
+    # given the starter is down in one way after the other, when an order is sent into each, then its alarms fire
+    shop.goes_down_in_each_way("starter", "orders", lambda number: shop.send(shop.order(number)))
+
+    # and after a redrive all are shipped
+    shop.waits_for_end(1, 2, 3)
+    assert {shop.state_of(number)["order"] for number in (1, 2, 3)} == {"shipped"}
+
+    # given the warehouse is down in the same ways, when an order comes to it in each, then its alarms fire
+    shop.goes_down_in_each_way("warehouse", "warehouse", lambda number: shop.send(shop.order(number + 3)))
+
+    # and none is left half done
+    shop.waits_for_end(4, 5, 6)
+    experiment.wait_until("the warehouse's queue is empty", lambda: shop.is_empty("warehouse"), ENDED)
+    for number in (4, 5, 6):
+        assert shop.state_of(number)["order"] == "shipped" or shop.is_as_it_began(number), shop.state_of(number)
+    assert shop.is_as_it_began(4)
+    shipped = sum(shop.state_of(number)["order"] == "shipped" for number in range(1, 7))
+    experiment.observe(
+        f"2 consumers, 3 ways to be down, 8 alarms, each from its own; {shipped} of 6 shipped, none half"
+    )
+
+
+@pytest.mark.experiment("INV-1", failure="The producer fails, or finds no concurrency")
+def test_who_sends_is_told_when_the_producer_fails(shop: Shop, experiment: Experiment) -> None:
+    """Whoever invokes it is told, no order is sent, and `producer-errors` or `producer-throttles` fires: an order that
+    is not sent again is lost."""
+    # given an order, when the producer fails with it, and when it is refused, then who sends it is told
+    shop.tells_its_caller("producer", orders=[shop.order(1)], correlation_id=experiment.id)
+
+    # and nothing was sent: an order that is sent afterwards is all that is started
+    shop.send(shop.order(2))
+    shop.waits_for_end(2)
+    assert shop.statuses() == {shop.id(2): "SUCCEEDED"}
+    experiment.observe("1 failure and 1 refusal, both told; alarms producer-errors and producer-throttles")
 
 
 # What becomes of an order: the rule by which a step of it fails, and how many of the hundred it befalls.

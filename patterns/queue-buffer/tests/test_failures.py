@@ -480,6 +480,32 @@ def test_a_redrive_processes_every_dead_letter(buffer: Buffer, experiment: Exper
     )
 
 
+@pytest.mark.experiment("SQS-17", "SQS-7", failure="The consumer does not read, fails, and finds no concurrency")
+def test_each_way_to_be_down_has_its_alarms(buffer: Buffer, experiment: Experiment) -> None:
+    """A queue that is not read sets off `orders-age` and nothing else, failing invocations `warehouse-errors`, refused
+    ones `warehouse-throttles` and `orders-dlq-depth`. Once that is over and redriven, every order is processed."""
+    # given the consumer is down in one way after the other, when an order is sent into each, then its alarms fire
+    buffer.goes_down_in_each_way("warehouse", "orders", lambda number: buffer.publish(buffer.order(number)))
+
+    # and after a redrive all are processed
+    buffer.waits_until_processed(buffer.ids(1, 2, 3), within=DEAD_LETTERED)
+    experiment.observe("3 ways to be down, 4 alarms, each from its own; 3 of 3 orders processed")
+
+
+@pytest.mark.experiment("INV-1", failure="The producer fails, or finds no concurrency")
+def test_who_sends_is_told_when_the_producer_fails(buffer: Buffer, experiment: Experiment) -> None:
+    """Whoever invokes it is told, no order is sent, and `producer-errors` or `producer-throttles` fires: an order that
+    is not sent again is lost."""
+    # given an order, when the producer fails with it, and when it is refused, then who sends it is told
+    buffer.tells_its_caller("producer", orders=[buffer.order(1)], correlation_id=experiment.id)
+
+    # and nothing was sent: an order that is sent afterwards is all that arrives
+    orders = buffer.publish(buffer.order(2))
+    buffer.waits_until_processed(orders)
+    assert buffer.processed() == Counter(orders)
+    experiment.observe("1 failure and 1 refusal, both told; alarms producer-errors and producer-throttles")
+
+
 @pytest.mark.variant(fifo="true")
 @pytest.mark.experiment("SQS-15", failure="FIFO: a poison message in one message group")
 def test_a_poison_message_blocks_its_group_and_no_other(buffer: Buffer, experiment: Experiment) -> None:

@@ -16,6 +16,7 @@ from lab.workload import Workload
 VARIABLES = {"max_object_bytes": "65536"}
 ATTEMPTS = 3  # of an event on which the function fails: the first, and two retries (ASY-1)
 BACKED_OFF = 63 + SOON  # seconds until an event has been throttled six times, and waited 1 s, 2 s, 4 s, ... (ASY-2)
+RETRY_SECONDS = 10  # seconds: the work queue's visibility timeout while the worker is down; it may run for 10 s
 RETRIED = 6 + SOON  # seconds until the last retry has run, which waits 6 s on the local target, and 3 minutes on AWS
 
 
@@ -247,7 +248,7 @@ def test_a_transient_failure_is_retried_twice(uploads: Uploads, experiment: Expe
     """Lambda tries the event again, twice, under the same request id; the last attempt succeeds, and there is one work
     item."""
     # given the table is throttled for the first two attempts
-    with uploads.broken("dynamodb", "PutItem", "throttling"):
+    with uploads.sets_off("ingest-errors"), uploads.broken("dynamodb", "PutItem", "throttling"):
         uploads.send({"a.json": invoice()})
         uploads.waits_until_failed(ATTEMPTS - 1)
 
@@ -303,6 +304,33 @@ def test_a_lasting_failure_ends_in_the_destination_and_is_replayed(uploads: Uplo
     assert uploads.booked() == Counter(uploads.keys("a.json"))
     assert uploads.failed_events() == 0
     experiment.observe(f"{ATTEMPTS} attempts, 1 record: {context['condition']}; replayed, booked once")
+
+
+@pytest.mark.experiment("ASY-3", failure="The queue of failed events is gone when an event has failed for good")
+def test_an_event_that_fails_without_its_queue_is_lost(uploads: Uploads, experiment: Experiment) -> None:
+    """No record is kept and the manifest does not know the object: all that tells is `ingest-destination`. The object
+    is in the bucket: once it is uploaded again it is processed."""
+    # given an object that is not processed for as long as it is tried, and no queue for its event
+    with (
+        uploads.sets_off("ingest-destination"),
+        faults.queue_deleted(uploads.deployment, uploads.out["failed_queue_url"]),
+        uploads.broken("dynamodb", "PutItem", "server_error"),
+    ):
+        # when it is uploaded, then all attempts fail
+        uploads.send({"a.json": invoice()})
+        uploads.waits_until_failed(ATTEMPTS)
+
+    # and nothing is left of the event
+    assert uploads.failed_events() == 0
+    assert uploads.manifest() == {}
+    assert uploads.replay() == "0 objects replayed"
+
+    # and the object is processed when it is uploaded again
+    uploads.send({"a.json": invoice()})
+    uploads.waits_until_booked("a.json")
+    experiment.observe(
+        f"{ATTEMPTS} attempts, 0 records, 1 event lost; alarm ingest-destination; uploaded again, booked"
+    )
 
 
 @pytest.mark.experiment("ASY-4", "SQS-10", failure="The function dies between sending the work item and noting that")
@@ -429,6 +457,38 @@ def test_when_the_queue_denies_the_function_no_object_is_lost(uploads: Uploads, 
     uploads.waits_until_booked(*names)
     assert uploads.booked() == Counter(uploads.keys(*names))
     experiment.observe(f"{len(failed)} attempts denied, 2 of 2 in the destination; replayed, booked once")
+
+
+@pytest.mark.experiment("SQS-17", "SQS-7", failure="The worker does not read, fails, and finds no concurrency")
+def test_each_way_to_be_down_has_its_alarms(uploads: Uploads, experiment: Experiment) -> None:
+    """A queue that is not read sets off `work-age` and nothing else, failing invocations `worker-errors`, refused ones
+    `worker-throttles` and `work-dlq-depth`. Once that is over and redriven, each object is booked once."""
+    # given the worker is down in one way after the other, when an object is uploaded into each, then its alarms fire
+    names = {number: f"{number}.json" for number in (1, 2, 3)}
+    with uploads.visibility_timeout(RETRY_SECONDS, "work"):
+        uploads.goes_down_in_each_way("worker", "work", lambda number: uploads.send({names[number]: invoice()}))
+
+        # and after a redrive all are booked
+        uploads.waits_until_booked(*names.values())
+    assert uploads.booked() == dict.fromkeys(uploads.keys(*names.values()), 1)
+    experiment.observe("3 ways to be down, 4 alarms, each from its own; 3 of 3 booked once")
+
+
+@pytest.mark.experiment("INV-1", failure="A function that somebody invokes fails, or finds no concurrency")
+def test_who_invokes_a_function_is_told_when_it_fails(uploads: Uploads, experiment: Experiment) -> None:
+    """Whoever uploads through the uploader, or replays, is told, and the function's `-errors` or `-throttles` fires."""
+    # given an object, when the uploader fails with it, and when it is refused, then who uploads it is told
+    objects = [{"key": uploads.key("a.json"), "body": invoice()}]
+    uploads.tells_its_caller("uploader", objects=objects, correlation_id=experiment.id)
+
+    # and so is who replays
+    uploads.tells_its_caller("replayer")
+
+    # and nothing was uploaded: an object that is uploaded afterwards is all that is processed
+    uploads.send({"b.json": invoice()})
+    uploads.waits_until_booked("b.json")
+    assert uploads.booked() == Counter(uploads.keys("b.json"))
+    experiment.observe("2 functions, each with 1 failure and 1 refusal, all told; 4 alarms")
 
 
 GOOD, CORRUPT, DOOMED = 183, 12, 5

@@ -19,6 +19,7 @@ VARIABLES = {
 }
 RETRIES = 3  # where a record is to be discarded; with the default of 10 that takes minutes
 DISCARDED = 60.0  # seconds: all retries of a record that is split off its batch
+REFUSED = 20.0  # seconds that an auditor without concurrency is watched: many refusals
 PERMANENT = "handlers.outcomes.PermanentError"
 
 
@@ -309,7 +310,7 @@ def test_after_a_crash_the_batch_runs_again_without_duplicates(audit: Audit, exp
     """There is no report, so the batch runs again from its beginning, in halves; what was audited before the crash is
     recognised."""
     # given the process dies at the fourth of six records
-    with audit.fault("crash", at="dynamodb.TransactWriteItems", when=audit.about(4)):
+    with audit.sets_off("auditor-errors"), audit.fault("crash", at="dynamodb.TransactWriteItems", when=audit.about(4)):
         # when the auditor takes them
         audit.change_as_one_batch(*(audit.put(number) for number in range(1, 7)))
         crashed = experiment.wait_until("the function crashed", lambda: audit.injected("auditor"), SOON)
@@ -376,6 +377,49 @@ def test_while_the_audit_table_is_throttled_changes_wait(audit: Audit, experimen
     assert audit.discarded() == 0
     assert audit.problems() == []
     experiment.observe(f"{len(failed)} attempts refused; after recovery 5 of 5 audited in order, 0 discarded")
+
+
+@pytest.mark.experiment("STR-11", failure="The auditor finds no concurrency")
+def test_while_the_auditor_is_throttled_changes_wait(audit: Audit, experiment: Experiment) -> None:
+    """Refused invocations use up no retries: more of them than there are discard nothing, `auditor-throttles` fires,
+    and all is audited in order when there is concurrency again."""
+    # given a mapping that gives a record up after its first failure, and an auditor that may not run
+    refused = faults.throttled(audit.deployment, audit.out["function"])
+    with audit.mapping_changed(MaximumRetryAttempts=0), audit.sets_off("auditor-throttles"), refused:
+        # when five orders are changed, then none is audited, and none discarded
+        audit.change(*(audit.put(number) for number in range(1, 6)))
+        began = experiment.elapsed
+        experiment.wait_until(
+            "it was refused for a while", lambda: experiment.elapsed > began + REFUSED, REFUSED + SOON
+        )
+        assert not audit.audited()
+        assert audit.discarded() == 0
+
+    # and all are afterwards
+    audit.waits_until_audited(5, within=DISCARDED)
+    audit.waits_until_processed(5)
+    assert audit.audited() == {str(number): 1 for number in range(1, 6)}
+    assert audit.discarded() == 0
+    assert not audit.failed()
+    experiment.observe(f"refused for {REFUSED:.0f} s with 0 retries allowed: 0 discarded, 5 of 5 audited afterwards")
+
+
+@pytest.mark.experiment("INV-1", failure="A function that somebody invokes fails, or finds no concurrency")
+def test_who_invokes_a_function_is_told_when_it_fails(audit: Audit, experiment: Experiment) -> None:
+    """Whoever changes an order through the writer, replays or verifies is told, and the function's `-errors` or
+    `-throttles` fires."""
+    # given a change, when the writer fails with it, and when it is refused, then who makes it is told
+    audit.tells_its_caller("writer", changes=[audit.put(1)], actor="alice", correlation_id=experiment.id)
+
+    # and so is who replays, and who verifies
+    for operation in ("replayer", "verifier"):
+        audit.tells_its_caller(operation)
+
+    # and nothing was changed: a change that is made afterwards is all that is audited
+    audit.change(audit.put(2))
+    audit.waits_until_audited(1)
+    assert audit.audited() == {"2": 1}
+    experiment.observe("3 functions, each with 1 failure and 1 refusal, all told; 6 alarms")
 
 
 FAILURE_RESPONSES: dict[str, Any] = {
