@@ -8,7 +8,8 @@ from pathlib import Path
 
 import harness
 import pytest
-from harness import PYTHON, SHORT_TIMES, Gate, Instance, reuse_index, running
+from harness import PYTHON, SHORT_TIMES, Gate, Instance, Lab, reuse_index, running
+from localstack_host.clock.page import CLIENT, Page
 from localstack_host.environment import REPLACEMENTS
 from unreached import Unreached
 
@@ -47,3 +48,21 @@ def own_localstack(localstack: Instance, tmp_path: Path) -> Iterator[Instance]:
     reuse_index(localstack, tmp_path)
     with running(tmp_path) as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def virtual_localstack(localstack: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    folder = tmp_path_factory.mktemp("virtual")
+    reuse_index(localstack, folder)
+    with running(folder, "--clock", "virtual") as instance:
+        yield instance
+
+
+@pytest.fixture
+def lab(virtual_localstack: Instance) -> Iterator[Lab]:
+    page = Page(virtual_localstack.folder / "clock")
+    place = page.place(CLIENT, os.getpid())
+    try:
+        yield Lab(virtual_localstack, page, place)
+    finally:
+        place.release()

@@ -28,6 +28,7 @@ from typing import Any
 import boto3
 import psutil
 from botocore.config import Config
+from localstack_host.clock.page import Page, Place
 
 PYTHON = os.environ.get("LOCALSTACK_HOST_PYTHON", sys.executable)
 FUNCTION_PYTHON = os.environ.get("LOCALSTACK_HOST_FUNCTION_PYTHON", sys.executable)
@@ -187,6 +188,28 @@ class Instance:
         except logs.exceptions.ResourceNotFoundException:
             return []
         return [event["message"].rstrip("\n") for event in found["events"]]
+
+
+class Lab:
+    """A LocalStack and a client of its clock."""
+
+    def __init__(self, instance: Instance, page: Page, place: Place) -> None:
+        self.instance, self.page, self.place = instance, page, place
+
+    def wait[T](self, condition: Callable[[], T], seconds: float = 2000) -> T:
+        """The first truthy result, within ``seconds`` of the page's time and 40 of the machine's."""
+        begin, real = self.page.now(), time.monotonic()
+        while not (found := condition()):
+            passed = self.page.now() - begin
+            left = 40 - (time.monotonic() - real)
+            assert passed < seconds and left > 0, (
+                f"in vain: {passed:.0f} s of the page's, {40 - left:.0f} of the machine's"
+            )
+            self.place.wait(self.page.now_ns() + 10**9, left)
+        return found
+
+    def pass_time(self, seconds: float) -> None:
+        assert self.place.wait(self.page.now_ns() + int(seconds * 10**9), 40), f"{seconds} s took 40 s"
 
 
 @contextmanager

@@ -5,54 +5,14 @@ machine's for hundreds of the page's.
 """
 
 import json
-import os
 import re
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import ROLE, Instance, reuse_index, running, unique
-from localstack_host.clock.page import CLIENT, FUNCTION, JUMPS, Page, Place
+from harness import ROLE, Instance, Lab, unique
+from localstack_host.clock.page import FUNCTION, JUMPS
 
 SECOND = 10**9
-
-
-class Lab:
-    """A LocalStack and a client of its clock."""
-
-    def __init__(self, instance: Instance, page: Page, place: Place) -> None:
-        self.instance, self.page, self.place = instance, page, place
-
-    def wait[T](self, condition: Callable[[], T], seconds: float = 2000) -> T:
-        """The first truthy result, within ``seconds`` of the page's time and 40 of the machine's."""
-        begin, real = self.page.now(), time.monotonic()
-        while not (found := condition()):
-            passed = self.page.now() - begin
-            left = 40 - (time.monotonic() - real)
-            assert passed < seconds and left > 0, (
-                f"in vain: {passed:.0f} s of the page's, {40 - left:.0f} of the machine's"
-            )
-            self.place.wait(self.page.now_ns() + SECOND, left)
-        return found
-
-
-@pytest.fixture(scope="session")
-def virtual_localstack(localstack: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    folder = tmp_path_factory.mktemp("virtual")
-    reuse_index(localstack, folder)
-    with running(folder, "--clock", "virtual") as instance:
-        yield instance
-
-
-@pytest.fixture
-def lab(virtual_localstack: Instance) -> Iterator[Lab]:
-    page = Page(virtual_localstack.folder / "clock")
-    place = page.place(CLIENT, os.getpid())
-    try:
-        yield Lab(virtual_localstack, page, place)
-    finally:
-        place.release()
 
 
 def receive(lab: Lab, url: str) -> list[Any]:

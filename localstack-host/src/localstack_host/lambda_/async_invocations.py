@@ -58,7 +58,7 @@ MAXIMUM_RETRIES = 2
 MAXIMUM_AGE_SECONDS = 6 * 60 * 60
 MAXIMUM_THROTTLE_SECONDS = 5 * 60
 ERROR_MESSAGE_BYTES = 1024
-# Events announce themselves (``visible_messages``); this is only for what LocalStack might do past that.
+# Events announce themselves (``sqs.queues``); this is only for what LocalStack might do past that.
 IDLE_SECONDS = 20
 
 Outcome = Literal["success", "error", "throttled"]

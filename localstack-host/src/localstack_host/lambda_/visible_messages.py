@@ -1,32 +1,22 @@
-"""Whoever takes messages from a queue hears of each that becomes visible: sent, delayed, or received and not deleted.
+"""Lambda's own queue of asynchronous invocations is one like those of SQS.
 
-AWS: Lambda waits for messages in long polls
-(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
+AWS: puts events into a queue before it sends them to the function
+(https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html).
 
-LocalStack: has long polls, of at most 20 s and with no end before, so that a mapping that is stopped waits for it.
+LocalStack: has an SQS queue for each version of a function, and a worker that looks at these every second.
 
-Here: a message that becomes visible is announced (``shared.arrivals``).
+Here: they are queues of ``sqs.queues``, which announce what becomes visible (``shared.arrivals``).
 
 Evidence: documentation.
 """
 
-from collections.abc import Callable
-
-from localstack.services.sqs.models import FifoQueue, SqsMessage, SqsQueue, StandardQueue
+from localstack.services.lambda_.invocation import internal_sqs_queue
 
 from localstack_host.patching import replace
-from localstack_host.shared.arrivals import ARRIVALS
-
-
-def announcing(put: Callable[[SqsQueue, SqsMessage], None]) -> Callable[[SqsQueue, SqsMessage], None]:
-    def _put_message(self: SqsQueue, message: SqsMessage) -> None:
-        put(self, message)
-        ARRIVALS.announce(self.arn)
-
-    return _put_message
+from localstack_host.sqs.queues import StandardQueue, nothing_to_update
 
 
 def install() -> None:
-    # patch: a queue tells nobody of its messages.
-    replace(StandardQueue, "_put_message", announcing(StandardQueue._put_message))
-    replace(FifoQueue, "_put_message", announcing(FifoQueue._put_message))
+    # patch: the manager of these queues makes them, and a thread that looks at them, from names in its module.
+    replace(internal_sqs_queue, "StandardQueue", StandardQueue)
+    replace(internal_sqs_queue.EventQueueUpdateWorker, "start", nothing_to_update)

@@ -19,30 +19,23 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from localstack.services.sqs import provider
-from localstack.services.sqs.models import FifoQueue, SqsMessage, sqs_stores
+from localstack.services.sqs.models import sqs_stores
 
 from localstack_host.cloudwatch.metric_database import publish
 from localstack_host.patching import overrides, replace
-
-# A standard queue puts a message behind the others at its third receive, and the metric no longer counts it.
-POISON_RECEIVE_COUNT = 3
-
-
-def waiting(queue: Any) -> Iterator[SqsMessage]:
-    """The messages of a StandardQueue or FifoQueue that count for the age: visible or in flight."""
-    if isinstance(queue, FifoQueue):
-        for group in list(queue.message_groups.values()):
-            yield from list(group.messages)
-        yield from list(queue.inflight)
-        return
-    for message in [*queue.visible.queue, *queue.inflight]:
-        if message.receive_count < POISON_RECEIVE_COUNT:
-            yield message
+from localstack_host.sqs.message_states import POISON_RECEIVE_COUNT, QueuedMessage, State
+from localstack_host.sqs.queues import Queue
 
 
-def age(messages: Iterable[Any], now: float) -> int:
-    """Seconds since the oldest of ``messages`` was created in its queue; 0 without messages."""
-    return int(max((now - message.created for message in messages if not message.deleted), default=0))
+def waiting(queue: Queue) -> list[QueuedMessage]:
+    """The messages of a queue that count for the age: visible or in flight."""
+    found = [one for one in list(queue.messages.held.values()) if one.state is not State.DELAYED]
+    return found if queue.fifo else [one for one in found if one.receive_count < POISON_RECEIVE_COUNT]
+
+
+def age(messages: Iterable[QueuedMessage], now: float) -> int:
+    """Seconds since the oldest of ``messages`` came into its queue; 0 without messages."""
+    return int(max((now - one.enqueued for one in messages), default=0))
 
 
 def datum(queue_name: str, metric: str, value: float, unit: str) -> dict[str, Any]:
@@ -50,7 +43,7 @@ def datum(queue_name: str, metric: str, value: float, unit: str) -> dict[str, An
     return {"MetricName": metric, "Dimensions": dimensions, "Value": value, "Unit": unit}
 
 
-def metrics(queue: Any) -> Iterator[dict[str, Any]]:
+def metrics(queue: Queue) -> Iterator[dict[str, Any]]:
     """What a queue publishes at an interval, as MetricDatum."""
     values = {
         "ApproximateNumberOfMessagesVisible": (queue.approximate_number_of_messages, "Count"),

@@ -20,10 +20,11 @@ import time
 
 from localstack.aws.api.sqs import Message, MessageSystemAttributeName, QueueDoesNotExist
 from localstack.services.sqs import provider
-from localstack.services.sqs.models import FifoQueue, MessageMoveTask, MessageMoveTaskStatus, SqsMessage
+from localstack.services.sqs.models import MessageMoveTask, MessageMoveTaskStatus
 from localstack.services.sqs.utils import generate_message_id
 
 from localstack_host.patching import overrides, replace, uses
+from localstack_host.sqs.message_states import QueuedMessage
 
 uses(provider.MessageMoveTaskManager, "_fail_task", "_get_queue_by_arn")
 
@@ -39,7 +40,7 @@ RECEIVE_SECONDS = 1  # a message whose destination is gone is visible in the dea
 GONE = "AWS.SimpleQueueService.NonExistentQueue"
 
 
-def new_message(dead_letter: SqsMessage) -> Message:
+def new_message(dead_letter: QueuedMessage) -> Message:
     """The message that is put into the destination in place of a dead letter."""
     attributes = {
         name: value
@@ -72,11 +73,12 @@ class MoveTasks(provider.MessageMoveTaskManager):
         if not received.successful:
             return False
         dead_letter = received.successful[0]
-        destination = self._get_queue_by_arn(move_task.destination_arn or dead_letter.dead_letter_queue_source_arn)
+        source_arn = dead_letter.message["Attributes"].get(MessageSystemAttributeName.DeadLetterQueueSourceArn)
+        destination = self._get_queue_by_arn(move_task.destination_arn or source_arn)
         destination.put(
             message=new_message(dead_letter),
-            message_group_id=dead_letter.message_group_id,
-            message_deduplication_id=dead_letter.message_id if isinstance(destination, FifoQueue) else None,
+            message_group_id=dead_letter.group,
+            message_deduplication_id=dead_letter.message_id if destination.fifo else None,
         )
         source.remove(received.receipt_handles[0])
         move_task.approximate_number_of_messages_moved += 1

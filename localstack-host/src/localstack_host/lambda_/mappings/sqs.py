@@ -10,7 +10,7 @@ LocalStack: works on one batch at a time, pauses for a second or more after an e
 bodies that are JSON.
 
 Here: one thread receives, a pool of threads invokes, as many at once as AWS would; there is no pause while messages
-are left. An empty queue is not received from before a message becomes visible in it (``visible_messages``), so that an
+are left. An empty queue is not received from before a message can be received (``sqs.queues``), so that an
 idle mapping costs nothing. Not as on AWS: the number of concurrent batches does not grow with the backlog.
 
 Evidence: documentation; recordings test_report_batch_item_failures, test_message_body_and_attributes_passed_correctly,
@@ -28,7 +28,7 @@ from localstack.services.lambda_.event_source_mapping import esm_worker_factory
 from localstack.services.lambda_.event_source_mapping.event_processor import PartialBatchFailureError
 from localstack.services.lambda_.event_source_mapping.pollers import sqs_poller
 from localstack.services.lambda_.event_source_mapping.pollers.poller import parse_batch_item_failures
-from localstack.services.sqs.models import FifoQueue, StandardQueue, sqs_stores
+from localstack.services.sqs.models import sqs_stores
 from localstack.utils.aws.arns import parse_arn
 
 from localstack_host.lambda_.mappings.worker import MappingPoller
@@ -107,7 +107,7 @@ class SqsPoller(MappingPoller, sqs_poller.SqsPoller):
         while not self.stopped.is_set():
             seen, left = ARRIVALS.count(self.source_arn), end - time.monotonic()
             queue = sqs_stores[arn["account"]][arn["region"]].queues.get(arn["resource"])
-            if queue is None or has_messages(queue) or left <= 0:
+            if queue is None or queue.receivable or left <= 0:
                 return True
             ARRIVALS.wait(self.source_arn, seen, left, self.stopped)
         return False
@@ -159,12 +159,6 @@ class SqsPoller(MappingPoller, sqs_poller.SqsPoller):
             report: Any = partial.partial_failure_payload
             done = wanted - set(parse_batch_item_failures(report, wanted))
         self.delete_messages(messages, done)
-
-
-def has_messages(queue: StandardQueue | FifoQueue) -> bool:
-    if isinstance(queue, FifoQueue):
-        return any(group.messages for group in list(queue.message_groups.values()))
-    return queue.visible.qsize() > 0
 
 
 def install() -> None:
