@@ -227,7 +227,7 @@ def running(folder: Path, *options: str, cwd: Path | None = None) -> Iterator[In
         )
     instance = Instance(process, port, folder)
     try:
-        wait_until(instance.healthy, seconds=60)
+        wait_until(instance.healthy, seconds=240)  # some seconds, but for many that start at once on a busy machine
         yield instance
     finally:
         if process.poll() is None:
