@@ -58,7 +58,7 @@ def test_experiments_start_first_those_of_a_pattern_are_one_workers_and_others_a
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-v", "-n", "4", *testing.IN_ORDER, str(tmp_path)],
-        cwd=paths.ROOT, capture_output=True, text=True, timeout=60,
+        cwd=paths.ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
