@@ -367,11 +367,11 @@ def test_semantics_have_one_row_each_and_their_source() -> None:
     assert [row for row in rows if "https://" not in row.split(" | ")[-1]] == []
 
 
-# A pattern that was just made has no evidence to be held against yet.
-OBSERVED = [pattern for pattern in patterns() if (paths.PATTERNS / pattern / "evidence").is_dir()]
+# One that is being made is not held to these two yet: CONTRIBUTING.md, "A new pattern".
+FINISHED = re.findall(r"^\| \[`([a-z0-9-]+)`\]\(patterns/", (paths.ROOT / "README.md").read_text(), re.M)
 
 
-@pytest.mark.parametrize("pattern", OBSERVED)
+@pytest.mark.parametrize("pattern", FINISHED)
 def test_every_alarm_has_a_command_and_an_experiment_that_sets_it_off(pattern: str) -> None:
     """Or a declared gap, which its row names. That every alarm has a row is checked where a pattern is deployed."""
     rows = docs.alarm_rows(pattern)
@@ -387,7 +387,7 @@ def test_every_alarm_has_a_command_and_an_experiment_that_sets_it_off(pattern: s
     assert [name for name, row in rows.items() if name not in fired and "gaps.md#" not in row] == []
 
 
-@pytest.mark.parametrize("pattern", OBSERVED)
+@pytest.mark.parametrize("pattern", FINISHED)
 def test_what_an_idle_pattern_costs_counts_its_alarms(pattern: str) -> None:
     alarms = len(docs.alarm_rows(pattern))
 
