@@ -50,7 +50,7 @@ def test_an_execution_is_stopped_with_error_and_cause(localstack: Instance, kind
     """
     client = localstack.client("stepfunctions")
     arn = create(localstack, machine(S=AROUND[around](task(localstack, kind))))
-    execution = start(localstack, arn, {"items": [1, 2]})
+    execution = start(localstack, arn, {"items": MANY})
     waits = {"wait": "WaitStateEntered", "token": "TaskSubmitted", "activity": "ActivityScheduled"}[kind]
     wait_until(lambda: waits in [event["type"] for event in history(localstack, execution)])
 
@@ -60,6 +60,38 @@ def test_an_execution_is_stopped_with_error_and_cause(localstack: Instance, kind
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "E", "C")
     last = history(localstack, execution)[-1]
     assert (last["type"], last["executionAbortedEventDetails"]) == ("ExecutionAborted", {"error": "E", "cause": "C"})
+
+
+MANY = list(range(20))
+FAILS: dict[str, Callable[[Any], Any]] = {
+    "branches": lambda waiting: {
+        "Type": "Parallel",
+        "Branches": [*(machine(**{f"T{each}": waiting}) for each in MANY), machine(P={**PASS, "Next": "F"}, F=FAIL)],
+        "End": True,
+    },
+    "iterations": lambda waiting: {
+        "Type": "Map",
+        "ItemsPath": "$.items",
+        "ItemProcessor": machine(
+            C={"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": MANY[-1], "Next": "F"}], "Default": "T"},
+            F=FAIL,
+            T=waiting,
+        ),
+        "End": True,
+    },
+}
+
+
+@pytest.mark.parametrize("around", FAILS)
+def test_nothing_follows_the_failure_of_an_execution(localstack: Instance, around: str) -> None:
+    """Neither of a branch nor of an iteration, whatever each of them was at.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
+    """
+    execution = start(localstack, create(localstack, machine(S=FAILS[around](WAIT))), {"items": MANY})
+
+    assert end(localstack, execution)["status"] == "FAILED"
+    assert history(localstack, execution)[-1]["type"] == "ExecutionFailed"
 
 
 def test_an_execution_is_stopped_as_soon_as_it_has_started(localstack: Instance) -> None:
