@@ -52,6 +52,7 @@ EXPECTED = [
     "localstack.services.sqs.provider.MessageMoveTaskManager",
     "localstack.services.sqs.provider.QueueUpdateWorker.start",
     "localstack.services.sqs.provider.StandardQueue",
+    "localstack.services.sqs.provider.check_attributes",
     "localstack.services.sqs.provider.publish_sqs_metric",
     "localstack.services.stepfunctions.asl.component.common.assign.assign_decl.AssignDecl._eval_body",
     "localstack.services.stepfunctions.asl.component.common.string.string_expression.StringJSONata._eval_body",

@@ -5,7 +5,8 @@ must be of the same kind (https://docs.aws.amazon.com/AWSSimpleQueueService/late
 In a standard queue its retention period goes on from when it was sent, in a FIFO queue it begins with the move
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html);
 in a FIFO queue, its deduplication id becomes its message id. The receipt handle of a FIFO queue's message is of no use
-when the visibility timeout is over
+when the visibility timeout is over, and a receive that is repeated with its ReceiveRequestAttemptId within five
+minutes has the same answer, as long as nothing has become of the messages
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html).
 
 LocalStack: takes messages out of the queue, and then fails, with the messages lost, if the dead-letter queue is gone.
@@ -22,6 +23,7 @@ import dataclasses
 import hashlib
 import threading
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from localstack.aws.api.sqs import Message, MessageNotInflight, MessageSystemAttributeName
@@ -41,6 +43,12 @@ from localstack_host.sqs.message_states import Messages, QueuedMessage, State
 LOCK = threading.RLock()
 # Of their own, so that slow targets of other services' timers make no message late.
 DEADLINES = Timers()
+
+# What a visibility timeout and all that is added to it may come to:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+MOST_INVISIBLE_SECONDS = 12 * 60 * 60
+# The ReceiveRequestAttemptId of the request at work, which LocalStack's provider does not pass on.
+ATTEMPT: ContextVar[str | None] = ContextVar("receive_request_attempt_id", default=None)
 
 MOVED = MessageSystemAttributeName.DeadLetterQueueSourceArn
 RECEIVES = MessageSystemAttributeName.ApproximateReceiveCount
@@ -168,7 +176,13 @@ class Queue(SqsQueue):
                 )
             if queued.state is not State.IN_FLIGHT:
                 raise MessageNotInflight("The specified message isn't in flight.")
-            self.messages.hide(queued, time.time(), visibility_timeout)
+            now = time.time()
+            if visibility_timeout and now + visibility_timeout > (queued.last_received or now) + MOST_INVISIBLE_SECONDS:
+                raise InvalidParameterValueException(
+                    f"Value {visibility_timeout} for parameter VisibilityTimeout is invalid. Reason: Total "
+                    f"VisibilityTimeout for the message is beyond the limit [{MOST_INVISIBLE_SECONDS} seconds]."
+                )
+            self.messages.hide(queued, now, visibility_timeout)
             self.plan()
 
     @overrides
@@ -237,6 +251,7 @@ class FifoQueue(Queue, models.FifoQueue):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sent: Deduplication[QueuedMessage] = Deduplication()
+        self.attempts: Deduplication[Attempt] = Deduplication()
 
     @overrides
     def put(
@@ -283,10 +298,64 @@ class FifoQueue(Queue, models.FifoQueue):
             )
 
     @overrides
+    def receive(
+        self,
+        num_messages: int = 1,
+        wait_time_seconds: int | None = None,
+        visibility_timeout: int | None = None,
+        **kw: Any,
+    ) -> ReceiveMessageResult:
+        """A request that is repeated has the same answer; each repetition begins the visibility timeout anew."""
+        identifier = ATTEMPT.get()
+        visibility = self.visibility_timeout if visibility_timeout is None else visibility_timeout
+        with LOCK:
+            attempt = identifier and self.attempts.first(identifier, self.advance())
+            if attempt and attempt.stands:
+                for queued in attempt.result.successful:
+                    self.messages.hide(queued, time.time(), visibility)
+                self.plan()
+                attempt.note()
+                return attempt.result
+        result = super().receive(num_messages, wait_time_seconds, visibility_timeout, **kw)
+        if identifier and result.successful:
+            with LOCK:
+                self.attempts.add(identifier, Attempt(result), time.time())
+        return result
+
+    def delay_anew(self) -> None:
+        """The queue's delay has changed: it is that of the messages that are there, too."""
+        with LOCK:
+            self.messages.delay(self.advance(), self.delay_seconds)
+            self.plan()
+
+    @overrides
     def clear(self) -> None:
         with LOCK:
             super().clear()
             self.sent.clear()
+            self.attempts.clear()
+
+
+class Attempt:
+    """What a receive got, which it gets again as long as nothing has become of any of it."""
+
+    def __init__(self, result: ReceiveMessageResult) -> None:
+        self.result = result
+        self.note()
+
+    def note(self) -> None:
+        self.deadlines = [queued.deadline for queued in self.result.successful]
+
+    @property
+    def stands(self) -> bool:
+        messages = self.result.successful
+        in_flight = all(queued.state is State.IN_FLIGHT for queued in messages)
+        handles = [queued.receipt_handles[-1] for queued in messages]
+        return (
+            in_flight
+            and handles == self.result.receipt_handles
+            and self.deadlines == [queued.deadline for queued in messages]
+        )
 
 
 def not_for_this_kind(parameter: str, value: Any) -> InvalidParameterValueException:

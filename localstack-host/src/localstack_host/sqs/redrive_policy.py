@@ -41,7 +41,7 @@ MAXIMUM_SOURCES = 10
 MOST_RECEIVES = 1000
 
 
-class SqsProvider(StockSqsProvider):
+class RedrivePolicies(StockSqsProvider):
     @overrides
     def create_queue(
         self,
