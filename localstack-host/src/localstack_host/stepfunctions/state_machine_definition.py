@@ -32,6 +32,7 @@ from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, replace
 from localstack_host.stepfunctions.choice_rules import literal_problems
+from localstack_host.stepfunctions.item_batches import batcher_problems
 from localstack_host.stepfunctions.jsonata_fields import expression_problems, foreign_fields
 from localstack_host.stepfunctions.jsonpath import InvalidPath, compiled
 from localstack_host.stepfunctions.jsonpath_variables import REFERENCE
@@ -150,6 +151,8 @@ def machine_problems(machine: dict[str, Any], place: str, language: str | None) 
         if state.get("Type") not in WITHOUT_NEXT and "Next" not in state and not state.get("End"):
             yield Problem("SCHEMA_VALIDATION_FAILED", "The field Next or End is required", where)
         yield from language_problems(state, where, language)
+        for message in batcher_problems(state):
+            yield Problem("SCHEMA_VALIDATION_FAILED", message, f"{where}/ItemBatcher")
         for number, rule in enumerate(state.get("Choices", [])):
             for message, at in literal_problems(rule, f"{where}/Choices[{number}]"):
                 yield Problem("SCHEMA_VALIDATION_FAILED", message, at)
