@@ -9,7 +9,8 @@ execution is stopped, or another branch of its Parallel state or iteration of it
 
 LocalStack: forgets error and cause. A task that waits for its token, an activity or a function keeps a stopped
 execution running until it is answered, and a task goes on to write events after it has timed out, was aborted or its
-execution has ended. So does an iteration or a branch, whose own end comes after that of the execution. A .sync child runs on in any case. StopExecution right after StartExecution is a 500.
+execution has ended. So does an iteration or a branch, whose own end comes after that of the execution. A .sync child
+runs on in any case. StopExecution right after StartExecution is a 500.
 
 Here: a task's state ends when its execution or branch does. What still runs of the task on a thread of its own is not
 heard any more; its token is closed. A .sync child is stopped, also when its task times out.
