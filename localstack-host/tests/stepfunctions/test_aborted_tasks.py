@@ -66,7 +66,7 @@ MANY = list(range(20))
 FAILS: dict[str, Callable[[Any], Any]] = {
     "branches": lambda waiting: {
         "Type": "Parallel",
-        "Branches": [*(machine(**{f"T{each}": waiting}) for each in MANY), machine(P={**PASS, "Next": "F"}, F=FAIL)],
+        "Branches": [*(machine(**{f"T{each}": waiting}) for each in MANY), machine(F=FAIL)],
         "End": True,
     },
     "iterations": lambda waiting: {
