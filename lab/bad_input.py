@@ -23,11 +23,12 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import batched, cycle
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
@@ -39,7 +40,7 @@ BATCH = 10
 # depend on the tests that ran before it.
 assert hasattr(providers.HypothesisProvider, "_local_constants")
 providers.HypothesisProvider._local_constants = Constants()  # type: ignore[assignment]
-# 10,000 messages. The same ones each time, so that what fails for one person fails for everybody.
+# The same inputs each time, so that what fails for one person fails for everybody.
 SETTINGS = settings(
     max_examples=1000,
     derandomize=True,
@@ -47,6 +48,8 @@ SETTINGS = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+# Of messages, where everything that is listed has been delivered already.
+FURTHER = settings(SETTINGS, max_examples=200)
 NESTED = "[" * 10_000
 
 # Values as JSON text. Each was bad input to some function once, or is next to one that was.
@@ -232,12 +235,11 @@ class Taker:
 
 
 def check_consumer(deliver: Deliver, order: dict[str, Any]) -> None:
-    """Delivers 10,000 messages in batches, made from a healthy order. Raises AssertionError, with the smallest batch
-    of which something is not true that has to be true of all.
+    """Delivers `of_all_kinds(order)`. Raises AssertionError, with the batch, if something is not true of a batch that
+    has to be true of all.
     """
 
-    @SETTINGS
-    @given(batches(order))
+    @of_all_kinds(order)
     def holds(batch: list[Message]) -> None:
         judge(batch, deliver([message.record for message in batch]))
 
@@ -267,12 +269,9 @@ def judge(batch: list[Message], outcome: Outcome) -> None:
 
 
 def check_producer(producer: LoadedFunction, sent: Callable[[], list[str]], order: dict[str, Any]) -> None:
-    """The same for a producer, which gets 10,000 orders. `sent()` are the ids of the orders, as text, that it has sent
-    since it was asked before.
-    """
+    """The same for a producer. `sent()` are the ids, as text, of the orders that it has sent since the last call."""
 
-    @SETTINGS
-    @given(batches(order))
+    @of_all_kinds(order)
     def holds(batch: list[Message]) -> None:
         sent()
         orders = [decoded(message) for message in batch]
@@ -326,13 +325,12 @@ class Failures:
 
 
 def check_replay(function: LoadedFunction, queue: Failures, record: dict[str, Any]) -> None:
-    """The same for an operator's function that replays an on-failure destination of 10,000 messages, ten at a time.
+    """The same for an operator's function that replays an on-failure destination, of ten messages at a time.
 
     What is healthy is replayed once; every other is replayed, or put back, logged and named.
     """
 
-    @SETTINGS
-    @given(batches(record))
+    @of_all_kinds(record)
     def holds(batch: list[Message]) -> None:
         queue.fill(batch)
         problems = function.invoke({})["problems"]
@@ -347,35 +345,60 @@ def check_replay(function: LoadedFunction, queue: Failures, record: dict[str, An
         holds()
 
 
+def of_all_kinds(order: dict[str, Any]) -> Callable[[Callable[[list[Message]], None]], Callable[[], None]]:
+    """Decorates a test of a batch of ten messages, made from a healthy order: it is called with each change of one
+    field, each envelope and each noise that is listed above, between healthy orders, and then with 200 of `batches`.
+    """
+
+    def decorate(test: Callable[[list[Message]], None]) -> Callable[[], None]:
+        for drafts in batched(_listed(order), BATCH, strict=True):
+            test = example(_messages(drafts, order))(test)
+        return FURTHER(given(batches(order))(test))
+
+    return decorate
+
+
 def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
-    """Batches of ten: healthy orders, orders of which something is wrong, and noise."""
-    names = [*order, "correlation_id", "key", "extra"]
-    changes = [(name, value) for name in names for value in (None, *VALUES)]
+    """Batches of ten: healthy orders, orders of which something is wrong, and noise, listed and made up."""
+    made_up = st.one_of(
+        st.builds(
+            lambda one, other, envelope: _Draft((one, other), envelope, is_healthy=False),
+            st.sampled_from(_changes(order)),
+            st.tuples(st.sampled_from(_names(order)), _json()),
+            st.sampled_from(ENVELOPES),
+        ),
+        st.text(max_size=20).map(lambda noise: _Draft(noise=noise, is_healthy=False)),
+    )
+    # Each choice takes its time, so what can be listed is one choice.
+    drafts = st.tuples(*[st.sampled_from(_listed(order))] * (BATCH - 2), made_up, made_up)
+    return drafts.map(lambda drafted: _messages(drafted, order))
+
+
+def _names(order: dict[str, Any]) -> list[str]:
+    return [*order, "correlation_id", "key", "extra"]
+
+
+def _changes(order: dict[str, Any]) -> list[tuple[str, str | None]]:
+    return [(name, value) for name in _names(order) for value in (None, *VALUES)]
+
+
+def _listed(order: dict[str, Any]) -> list["_Draft"]:
+    """All that has something wrong, and between them all that is healthy, in whole batches."""
     healthy = [
         _Draft(),
         *(_Draft(envelope=envelope) for envelope in ENVELOPES),
         *(_Draft((("extra", value),)) for value in VALUES if _is_decodable(value)),
     ]
-    changed = [_Draft((change,), is_healthy=False) for change in changes]
-    noise = [_Draft(noise=noise, is_healthy=False) for noise in NOISE]
-    # Each choice takes its time, so what can be listed is one choice: of each kind about as many.
-    listed = [*changed, *_repeated(healthy, len(changed)), *_repeated(noise, len(changed))]
-    made_up = st.one_of(
-        st.builds(
-            lambda one, other, envelope: _Draft((one, other), envelope, is_healthy=False),
-            st.sampled_from(changes),
-            st.tuples(st.sampled_from(names), _json()),
-            st.sampled_from(ENVELOPES),
-        ),
-        st.text(max_size=20).map(lambda noise: _Draft(noise=noise, is_healthy=False)),
-    )
-    return st.tuples(*[st.sampled_from(listed)] * (BATCH - 2), made_up, made_up).map(
-        lambda drafted: [draft.message(order, number) for number, draft in enumerate(drafted, start=1)]
-    )
+    wrong = [
+        *(_Draft((change,), is_healthy=False) for change in _changes(order)),
+        *(_Draft(noise=noise, is_healthy=False) for noise in NOISE),
+    ]
+    alternating = [draft for pair in zip(wrong, cycle(healthy), strict=False) for draft in pair]
+    return alternating + [_Draft()] * (-len(alternating) % BATCH)
 
 
-def _repeated(drafts: list["_Draft"], upto: int) -> list["_Draft"]:
-    return drafts * max(1, upto // len(drafts))
+def _messages(drafts: Iterable["_Draft"], order: dict[str, Any]) -> list[Message]:
+    return [draft.message(order, number) for number, draft in enumerate(drafts, start=1)]
 
 
 @dataclass(frozen=True)

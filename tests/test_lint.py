@@ -73,11 +73,12 @@ def test_tool(command: list[str]) -> None:
     passes(command)
 
 
+# One worker checks all: SQLite lets one process write a cache, and the types of boto3 take most of the time to read.
+@pytest.mark.xdist_group("types of the patterns")
 @pytest.mark.parametrize("place", TYPED_ALONE, ids=paths.shown)
 def test_types_of_a_patterns_python(place: Path) -> None:
-    # The place is part of mypy's path, and what is imported from it found there first, as on Lambda. The cache is this
-    # worker's: SQLite lets one process write.
-    cache = paths.ROOT / ".mypy_cache" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    # The place is part of mypy's path, and what is imported from it found there first, as on Lambda.
+    cache = paths.ROOT / ".mypy_cache/alone"
     passes([str(PYTHON_TOOLS / "mypy"), "--no-explicit-package-bases", f"--cache-dir={cache}", str(place)])
 
 

@@ -334,8 +334,7 @@ def test_whatever_is_to_be_uploaded_the_others_are(load: Load, monkeypatch: pyte
         uploader.app, "ThreadPoolExecutor", OneAtATime
     )  # a thread for each of them costs more than they
 
-    @bad_input.SETTINGS
-    @given(bad_input.batches({"key": KEY, "body": INVOICE, "size": 10}))
+    @bad_input.of_all_kinds({"key": KEY, "body": INVOICE, "size": 10})
     def holds(batch: list[Message]) -> None:
         put.clear()
         error = delivered(uploader, {"objects": [bad_input.decoded(message) for message in batch]})
