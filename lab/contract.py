@@ -51,7 +51,7 @@ class Contract:
     )
     dead_letter_queues: dict[str, str] = Field(
         default_factory=dict,
-        description="the other dead-letter queues that `make peek` looks into: by short name, the URL",
+        description="the other queues of what failed that `make peek` looks into: by short name, the URL",
     )
     operations: dict[str, str] = Field(
         default_factory=dict,

@@ -64,7 +64,7 @@ def test_a_pattern_may_have_outputs_of_its_own() -> None:
         ({"queues": None}, "queues: found null, expected the queues whose dead letters"),
         (
             {"dead_letter_queues": {"parked": 3}},
-            "dead_letter_queues.parked: found 3, expected the other dead-letter queues that `make peek` looks into",
+            "dead_letter_queues.parked: found 3, expected the other queues of what failed that `make peek` looks into",
         ),
         ({"operations": {"replay": 3}}, "operations.replay: found 3, expected what `make replay` and `make verify`"),
         (

@@ -409,3 +409,15 @@ def test_every_row_of_the_semantics_is_cited() -> None:
 
     assert ids
     assert [id for id in ids if id not in cited] == []
+
+
+@pytest.mark.parametrize(
+    "pattern", [name for name in patterns() if not (paths.PATTERNS / name / "functions/replayer").exists()]
+)
+def test_where_no_replayer_is_only_an_archive_is_replayed(pattern: str) -> None:
+    """The words are in docs/on-call.md: a move out of a dead-letter queue is a redrive, a repeated delivery is one."""
+    text = re.sub(r"`[^`\n]*`", "", (paths.PATTERNS / pattern / "README.md").read_text())
+
+    said = [line for line in text.splitlines() if "replay" in line and "archiv" not in line]
+
+    assert said == []

@@ -22,7 +22,7 @@ output "queues" {
 }
 
 output "dead_letter_queues" {
-  description = "Per dead-letter queue that belongs to no queue: its URL. Here per consumer, of what SNS could not deliver."
+  description = "Per queue of what failed that is no queue's dead-letter queue: its URL. Here per consumer, of what SNS could not deliver."
   value       = { for consumer, queue in module.undelivered : "${consumer}-undelivered" => queue.url }
 }
 

@@ -30,7 +30,7 @@ output "queues" {
 }
 
 output "dead_letter_queues" {
-  description = "Per dead-letter queue that belongs to no queue: its URL. Here of compensations that failed."
+  description = "Per queue of what failed that is no queue's dead-letter queue: its URL. Here of compensations that failed."
   value       = { parked = module.parked.url }
 }
 

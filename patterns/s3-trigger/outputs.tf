@@ -24,7 +24,7 @@ output "queues" {
 }
 
 output "dead_letter_queues" {
-  description = "Per dead-letter queue that belongs to no queue: its URL. Here of events that ingest could not process."
+  description = "Per queue of what failed that is no queue's dead-letter queue: its URL. Here of events that ingest could not process."
   value       = { failed = module.failed.url }
 }
 

@@ -24,7 +24,7 @@ output "queues" {
 }
 
 output "dead_letter_queues" {
-  description = "Per dead-letter queue that belongs to no queue: its URL. Here of what the auditor gave up on."
+  description = "Per queue of what failed that is no queue's dead-letter queue: its URL. Here of what the auditor gave up on."
   value       = { discarded = module.discarded.url }
 }
 
