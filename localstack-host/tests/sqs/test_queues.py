@@ -217,6 +217,22 @@ def test_a_long_poll_ends_when_a_message_becomes_visible(lab: Lab, fifo: bool) -
     assert lab.page.now() - sent < 10
 
 
+@KINDS
+def test_a_purged_queue_has_none_of_its_messages_and_takes_new_ones(lab: Lab, fifo: bool) -> None:
+    """Those that wait and those in flight, whose group is free again.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html
+    """
+    queue = Queue(lab.instance, fifo)
+    queue.send("in flight", "waiting")
+    assert queue.bodies(1) == ["in flight"]
+
+    queue.sqs.purge_queue(QueueUrl=queue.url)
+    queue.send("new")
+
+    assert queue.bodies() == ["new"]
+
+
 def test_the_developer_endpoint_lists_what_it_is_asked_for(lab: Lab) -> None:
     """LocalStack's own: messages without receiving them."""
     queue = Queue(lab.instance, fifo=True)

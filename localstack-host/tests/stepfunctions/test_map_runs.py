@@ -142,13 +142,16 @@ def test_as_many_failures_are_tolerated_as_the_state_says(
         assert counts(described, of) == {name: n for name, n in expected.items() if n}
 
 
-def test_a_threshold_in_jsonata(localstack: Instance) -> None:
+@pytest.mark.parametrize(
+    "tolerated",
+    [{"ToleratedFailureCount": "{% 1 + 1 %}"}, {"ToleratedFailurePercentage": "{% 20 + 0.5 %}"}],
+    ids=["count", "percentage"],
+)
+def test_a_threshold_in_jsonata(localstack: Instance, tolerated: dict[str, str]) -> None:
     child = machine(
         C=choice({"Condition": "{% $states.input.fails %}", "Next": "F"}, Default="P"), F={"Type": "Fail"}, P=PASS
     )
-    definition = distributed(
-        child, Items="{% $states.input %}", ToleratedFailureCount="{% 1 + 1 %}", Output="{% $count($states.result) %}"
-    )
+    definition = distributed(child, Items="{% $states.input %}", Output="{% $count($states.result) %}", **tolerated)
 
     ended = run(localstack, {"QueryLanguage": "JSONata", **definition}, items(1, 4))
 
