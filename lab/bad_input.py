@@ -349,9 +349,12 @@ def of_all_kinds(order: dict[str, Any]) -> Callable[[Callable[[list[Message]], N
     """Decorates a test of a batch of ten messages, made from a healthy order: it is called with each change of one
     field, each envelope and each noise that is listed above, between healthy orders, and then with 200 of `batches`.
     """
+    healthy, changed, noise = _listed(order)
+    alternating = [draft for pair in zip(changed + noise, cycle(healthy), strict=False) for draft in pair]
+    alternating += [_Draft()] * (-len(alternating) % BATCH)
 
     def decorate(test: Callable[[list[Message]], None]) -> Callable[[], None]:
-        for drafts in batched(_listed(order), BATCH, strict=True):
+        for drafts in batched(alternating, BATCH, strict=True):
             test = example(_messages(drafts, order))(test)
         return FURTHER(given(batches(order))(test))
 
@@ -360,17 +363,19 @@ def of_all_kinds(order: dict[str, Any]) -> Callable[[Callable[[list[Message]], N
 
 def batches(order: dict[str, Any]) -> st.SearchStrategy[list[Message]]:
     """Batches of ten: healthy orders, orders of which something is wrong, and noise, listed and made up."""
+    healthy, changed, noise = _listed(order)
+    # Each choice takes its time, so what can be listed is one choice: of each kind about as many.
+    listed = [*changed, *_repeated(healthy, len(changed)), *_repeated(noise, len(changed))]
     made_up = st.one_of(
         st.builds(
             lambda one, other, envelope: _Draft((one, other), envelope, is_healthy=False),
-            st.sampled_from(_changes(order)),
+            st.sampled_from([change for draft in changed for change in draft.changes]),
             st.tuples(st.sampled_from(_names(order)), _json()),
             st.sampled_from(ENVELOPES),
         ),
         st.text(max_size=20).map(lambda noise: _Draft(noise=noise, is_healthy=False)),
     )
-    # Each choice takes its time, so what can be listed is one choice.
-    drafts = st.tuples(*[st.sampled_from(_listed(order))] * (BATCH - 2), made_up, made_up)
+    drafts = st.tuples(*[st.sampled_from(listed)] * (BATCH - 2), made_up, made_up)
     return drafts.map(lambda drafted: _messages(drafted, order))
 
 
@@ -378,23 +383,20 @@ def _names(order: dict[str, Any]) -> list[str]:
     return [*order, "correlation_id", "key", "extra"]
 
 
-def _changes(order: dict[str, Any]) -> list[tuple[str, str | None]]:
-    return [(name, value) for name in _names(order) for value in (None, *VALUES)]
-
-
-def _listed(order: dict[str, Any]) -> list["_Draft"]:
-    """All that has something wrong, and between them all that is healthy, in whole batches."""
+def _listed(order: dict[str, Any]) -> tuple[list["_Draft"], list["_Draft"], list["_Draft"]]:
+    """What is healthy, what has one field changed, and noise."""
     healthy = [
         _Draft(),
         *(_Draft(envelope=envelope) for envelope in ENVELOPES),
         *(_Draft((("extra", value),)) for value in VALUES if _is_decodable(value)),
     ]
-    wrong = [
-        *(_Draft((change,), is_healthy=False) for change in _changes(order)),
-        *(_Draft(noise=noise, is_healthy=False) for noise in NOISE),
-    ]
-    alternating = [draft for pair in zip(wrong, cycle(healthy), strict=False) for draft in pair]
-    return alternating + [_Draft()] * (-len(alternating) % BATCH)
+    changes = [(name, value) for name in _names(order) for value in (None, *VALUES)]
+    changed = [_Draft((change,), is_healthy=False) for change in changes]
+    return healthy, changed, [_Draft(noise=noise, is_healthy=False) for noise in NOISE]
+
+
+def _repeated(drafts: list["_Draft"], upto: int) -> list["_Draft"]:
+    return drafts * max(1, upto // len(drafts))
 
 
 def _messages(drafts: Iterable["_Draft"], order: dict[str, Any]) -> list[Message]:
