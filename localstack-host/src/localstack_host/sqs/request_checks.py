@@ -111,7 +111,8 @@ def check_range(parameter: str, value: int | None, least: int, most: int, words:
 
 
 def check_delay(seconds: int | None) -> None:
-    check_range("DelaySeconds", seconds, *RANGES["DelaySeconds"], "DelaySeconds must be >= 0 and <= 900.")
+    least, most = RANGES["DelaySeconds"]
+    check_range("DelaySeconds", seconds, least, most, f"DelaySeconds must be >= {least} and <= {most}.")
 
 
 def check_visibility(seconds: int | None) -> None:
