@@ -87,8 +87,6 @@ EXPECTED = [
     "localstack.services.stepfunctions.asl.component.state.state_wait.wait_function.timestamp.Timestamp._from_timestamp_string",
     "localstack.services.stepfunctions.asl.component.state.state_wait.wait_function.timestamp.Timestamp._get_wait_seconds",
     "localstack.services.stepfunctions.asl.component.state.state_wait.wait_function.wait_function.WaitFunction._wait_interval",
-    "localstack.services.stepfunctions.asl.eval.event.event_manager.EventManager.__init__",
-    "localstack.services.stepfunctions.asl.eval.event.event_manager.EventManager.add_event",
     "localstack.services.stepfunctions.asl.eval.variable_store.VariableStore.get_assigned_variables",
     "localstack.services.stepfunctions.asl.parse.asl_parser.AmazonStateLanguageParser.parse",
     "localstack.services.stepfunctions.asl.parse.preprocessor.Preprocessor.visitChoice_rule_comparison_variable",

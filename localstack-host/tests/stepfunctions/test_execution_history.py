@@ -1,4 +1,4 @@
-"""The 25,000 events of an execution."""
+"""The 25,000 events of an execution, and that its end is the last."""
 
 import json
 
@@ -14,13 +14,15 @@ FILLED = """
 import json
 from types import SimpleNamespace
 from localstack.services.stepfunctions.asl.eval.event.event_manager import EventHistoryContext
-from localstack_host.stepfunctions.history_limit import HistoryFull, LimitedHistory
+from localstack_host.stepfunctions.execution_history import ExecutionHistory, HistoryFull
 found = {}
 for events in (
     "ExecutionSucceeded", "PassStateExited ExecutionFailed", "MapIterationFailed TaskFailed ExecutionFailed"
 ):
     errors = []
-    history = LimitedHistory(SimpleNamespace(cloud_watch_logging_session=None, set_error=errors.append))
+    history = ExecutionHistory(
+        SimpleNamespace(cloud_watch_logging_session=None, execution_type="STANDARD", set_error=errors.append)
+    )
     context = EventHistoryContext.of_program_start()
     for _ in range(24_999):
         history.add_event(context, "PassStateEntered")
@@ -47,6 +49,30 @@ def test_the_last_event_is_the_end() -> None:
         "PassStateExited ExecutionFailed": [["full", MOST_EVENTS], 2, "ExecutionFailed"],
         "MapIterationFailed TaskFailed ExecutionFailed": [[24_999, "full", MOST_EVENTS], 3, "ExecutionFailed"],
     }
+
+
+ENDED = """
+import json
+from types import SimpleNamespace
+from localstack.services.stepfunctions.asl.eval.event.event_manager import EventHistoryContext
+from localstack_host.stepfunctions.execution_history import ExecutionHistory
+found = {}
+for kind in ("STANDARD", "EXPRESS"):
+    history = ExecutionHistory(SimpleNamespace(cloud_watch_logging_session=None, execution_type=kind))
+    context = EventHistoryContext.of_program_start()
+    for event in "ExecutionStarted ExecutionAborted MapIterationAborted ExecutionRedriven PassStateEntered".split():
+        history.add_event(context, event)
+    found[kind] = [event["type"] for event in history.get_event_history()]
+print(json.dumps(found))
+"""
+
+
+def test_nothing_follows_the_end_but_a_redrive() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html"""
+    ended = in_localstack(ENDED)
+
+    events = ["ExecutionStarted", "ExecutionAborted", "ExecutionRedriven", "PassStateEntered"]
+    assert json.loads(ended.stdout.splitlines()[-1]) == {"STANDARD": events, "EXPRESS": events}
 
 
 def test_a_loop_without_an_end_fails_at_its_limit(localstack: Instance) -> None:

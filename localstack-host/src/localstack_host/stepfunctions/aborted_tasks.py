@@ -9,8 +9,7 @@ execution is stopped, or another branch of its Parallel state or iteration of it
 
 LocalStack: forgets error and cause. A task that waits for its token, an activity or a function keeps a stopped
 execution running until it is answered, and a task goes on to write events after it has timed out, was aborted or its
-execution has ended. So does an iteration or a branch, whose own end comes after that of the execution. A .sync child
-runs on in any case. StopExecution right after StartExecution is a 500.
+execution has ended. A .sync child runs on in any case. StopExecution right after StartExecution is a 500.
 
 Here: a task's state ends when its execution or branch does. What still runs of the task on a thread of its own is not
 heard any more; its token is closed. A .sync child is stopped, also when its task times out.
@@ -24,7 +23,6 @@ from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
-from localstack.aws.api.stepfunctions import HistoryEventType
 from localstack.services.stepfunctions.asl.component.common.timeouts.timeout import EvalTimeoutError
 from localstack.services.stepfunctions.asl.component.state.state_execution.execute_state import ExecutionState
 from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service import (
@@ -37,17 +35,14 @@ from localstack.services.stepfunctions.asl.eval.callback.callback import (
     CallbackConsumerTimeout,
 )
 from localstack.services.stepfunctions.asl.eval.environment import Environment
-from localstack.services.stepfunctions.asl.eval.event.event_manager import EventManager
 from localstack.services.stepfunctions.asl.eval.program_state import ProgramStopped
 from localstack.services.stepfunctions.backend.execution import BaseExecutionWorkerCommunication
 from localstack.services.stepfunctions.backend.execution_worker import ExecutionWorker
 
 from localstack_host.patching import replace, swap, uses
-from localstack_host.stepfunctions.history_limit import ENDS
 
 uses(ExecutionState, "_eval_execution", "_is_language_query_jsonpath")
 uses(Environment, "_frames")
-uses(EventManager, "_history_event_list", "_mutex")
 uses(ActivityTaskStartEndpoint, "_next_activity_task_start_event")
 
 
@@ -84,23 +79,6 @@ def abandon(frame: Any) -> None:
 
 
 def install() -> None:
-    def starting(self: Any, *args: Any, **kwargs: Any) -> None:
-        begin(self, *args, **kwargs)
-        swap(self, "_mutex", threading.RLock())  # which `adding` holds beside `add`
-
-    # patch: the history of an execution is made.
-    begin = replace(EventManager, "__init__", starting)
-
-    def adding(self: Any, context: Any, event_type: Any, *args: Any, **kwargs: Any) -> int:
-        with self._mutex:
-            over = self._history_event_list and self._history_event_list[-1]["type"] in ENDS
-            if over and event_type != HistoryEventType.ExecutionRedriven:
-                return int(context.source_event_id)
-            return int(add(self, context, event_type, *args, **kwargs))
-
-    # patch: where every event of an execution is written.
-    add = replace(EventManager, "add_event", adding)
-
     def evaluating(self: Any, env: Any) -> None:
         self.timeout.eval(env=env)
         seconds = env.stack.pop()

@@ -2,14 +2,7 @@
 
 from typing import Any
 
-from localstack.aws.api.stepfunctions import ExecutionFailedEventDetails, HistoryEventType
-from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
+from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import FailureEventException
 from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
@@ -19,12 +12,12 @@ from localstack.services.stepfunctions.asl.component.state.state_choice.comparis
 from localstack.services.stepfunctions.asl.component.state.state_choice.comparison.comparison_variable import (
     ComparisonVariable,
 )
-from localstack.services.stepfunctions.asl.eval.event.event_detail import EventDetails
 from localstack.services.stepfunctions.asl.eval.variable_store import NoSuchVariable
 from localstack.services.stepfunctions.asl.utils.json_path import NoSuchJsonPathError
 
 from localstack_host.patching import replace
 from localstack_host.stepfunctions.choice_rules import MISSING, holds
+from localstack_host.stepfunctions.failures import failure
 from localstack_host.stepfunctions.jsonpath_values import extract
 
 
@@ -46,16 +39,7 @@ def compared(rule: Any, env: Any) -> Any:
 
 
 def missing(env: Any, path: str) -> FailureEventException:
-    error = StatesErrorNameType.StatesRuntime
-    details = ExecutionFailedEventDetails(error=error.to_name(), cause=MISSING.format(path))
-    return FailureEventException(
-        FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=error),
-            event_type=HistoryEventType.ExecutionFailed,
-            event_details=EventDetails(executionFailedEventDetails=details),
-        )
-    )
+    return failure(env, StatesErrorNameType.StatesRuntime, MISSING.format(path))
 
 
 def install() -> None:

@@ -13,21 +13,13 @@ Evidence: documentation; belief for the wording of the cause.
 
 from typing import Any
 
-from localstack.aws.api.stepfunctions import ExecutionFailedEventDetails, HistoryEventType
-from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
 from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
 from localstack.services.stepfunctions.asl.component.state.state_choice.state_choice import StateChoice
-from localstack.services.stepfunctions.asl.eval.event.event_detail import EventDetails
 
 from localstack_host.patching import replace
+from localstack_host.stepfunctions.failures import failure
 
 
 def install() -> None:
@@ -40,22 +32,12 @@ def install() -> None:
             if env.stack.pop() is True:
                 env.stack.append(rule.next_stmt.name)
                 return
-        error = StatesErrorNameType.StatesNoChoiceMatched
         cause = (
             f"An error occurred while executing the state '{self.name}' (entered at the event id "
             f"#{env.event_history_context.source_event_id}). Failed to transition out of the state. "
             "The state does not point to a next state."
         )
-        raise FailureEventException(
-            FailureEvent(
-                env=env,
-                error_name=StatesErrorName(typ=error),
-                event_type=HistoryEventType.ExecutionFailed,
-                event_details=EventDetails(
-                    executionFailedEventDetails=ExecutionFailedEventDetails(error=error.to_name(), cause=cause)
-                ),
-            )
-        )
+        raise failure(env, StatesErrorNameType.StatesNoChoiceMatched, cause)
 
     # patch: the parser makes the state's class itself, and the error is raised in here.
     choose = replace(StateChoice, "_eval_state", choosing)

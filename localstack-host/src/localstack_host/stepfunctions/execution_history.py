@@ -1,15 +1,17 @@
-"""An execution of a Standard workflow has at most 25,000 events.
+"""The history of an execution ends with its end, and that of a Standard workflow has at most 25,000 events.
 
 AWS: at 24,999 events the execution ends with the next one: if that is ExecutionSucceeded it has succeeded, else
 ExecutionFailed is logged in its place and the execution fails
 (https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html). One that has as many cannot be redriven
 (https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html). Express workflows have no such limit.
 
-LocalStack: counts nothing, so that a loop without an end runs on; one reached 165,299 events.
+LocalStack: counts nothing, so that a loop without an end runs on; one reached 165,299 events. An iteration or a branch,
+whose own end comes after that of the execution, writes its events after it.
 
-Here: the history of an execution refuses the event, and the execution and all its branches and iterations fail.
+Here: the history of an execution refuses the event that is one too many, and the execution and all its branches and
+iterations fail. Nothing follows the end of an execution but its redrive.
 
-Evidence: documentation; belief for the error's name and cause, and that no Catch sees it.
+Evidence: documentation; belief for the error's name and cause at the limit, and that no Catch sees it.
 """
 
 import threading
@@ -64,7 +66,7 @@ class HistoryFull(FailureEventException):
         return DETAILS
 
 
-class LimitedHistory(EventManager):
+class ExecutionHistory(EventManager):
     """The events of ``execution``, an environment, its branches and its iterations."""
 
     def __init__(self, execution: Any) -> None:
@@ -73,11 +75,18 @@ class LimitedHistory(EventManager):
 
     @property
     def full(self) -> bool:
-        return len(self._history_event_list) >= MOST_EVENTS - 1
+        limited = self.execution.execution_type == StateMachineType.STANDARD
+        return limited and len(self._history_event_list) >= MOST_EVENTS - 1
+
+    @property
+    def over(self) -> bool:
+        return bool(self._history_event_list) and self._history_event_list[-1]["type"] in ENDS
 
     @overrides
     def add_event(self, context: Any, event_type: Any, event_details: Any = None, *args: Any, **kwargs: Any) -> int:
         with self.adding:
+            if self.over and event_type != HistoryEventType.ExecutionRedriven:
+                return int(context.source_event_id)
             if self.full and event_type == HistoryEventType.ExecutionFailed:
                 # What ended in the meantime may have failed in another way.
                 event_details = EventDetails(executionFailedEventDetails=DETAILS)
@@ -91,11 +100,10 @@ class LimitedHistory(EventManager):
 
 
 def install() -> None:
-    def limited(self: Any) -> Any:
+    def recorded(self: Any) -> Any:
         env = make(self)
-        if env.execution_type == StateMachineType.STANDARD:
-            swap(env, "event_manager", LimitedHistory(env))
+        swap(env, "event_manager", ExecutionHistory(env))
         return env
 
     # patch: an execution's worker makes its environment here, and that makes the history by itself.
-    make = replace(ExecutionWorker, "_get_evaluation_environment", limited)
+    make = replace(ExecutionWorker, "_get_evaluation_environment", recorded)

@@ -27,14 +27,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from localstack.aws.api.stepfunctions import HistoryEventType, MapRunFailedEventDetails
-from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
+from localstack.aws.api.stepfunctions import HistoryEventType
+from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import FailureEventException
 from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
@@ -54,13 +48,13 @@ from localstack.services.stepfunctions.asl.component.state.state_execution.state
     ToleratedFailurePercentageStringJSONata,
 )
 from localstack.services.stepfunctions.asl.eval.environment import Environment
-from localstack.services.stepfunctions.asl.eval.event.event_detail import EventDetails
 from localstack.services.stepfunctions.asl.eval.program_state import ProgramError, ProgramStopped
 from localstack.services.stepfunctions.asl.parse.asl_parser import AmazonStateLanguageParser
 from localstack.services.stepfunctions.asl.parse.preprocessor import Preprocessor
 from localstack.services.stepfunctions.asl.parse.test_state.asl_parser import TestStateAmazonStateLanguageParser
 
 from localstack_host.patching import replace, uses
+from localstack_host.stepfunctions.failures import failure
 from localstack_host.stepfunctions.item_batches import LIMITS, batches, exceeded, limit_problems
 
 uses(DistributedIterationComponent, "_launch_worker", "_get_iteration_program", "_create_worker")
@@ -115,20 +109,6 @@ def read(definition: str) -> tuple[str, dict[str, tuple[dict[str, Any], str]]]:
     return json.dumps(rest if machine is decoded else rest["States"][""]), found
 
 
-def failure(env: Any, error: StatesErrorNameType, cause: str) -> FailureEventException:
-    """The failure of a Map Run."""
-    return FailureEventException(
-        FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=error),
-            event_type=HistoryEventType.MapRunFailed,
-            event_details=EventDetails(
-                mapRunFailedEventDetails=MapRunFailedEventDetails(error=error.to_name(), cause=cause)
-            ),
-        )
-    )
-
-
 class Batcher:
     """An ItemBatcher: a payload in the state's query language, which gives limits and BatchInput."""
 
@@ -151,7 +131,7 @@ class Batcher:
         for problem in limit_problems(settings):
             jsonata = self.language == "JSONata"
             kind = StatesErrorNameType.StatesQueryEvaluationError if jsonata else StatesErrorNameType.StatesRuntime
-            raise failure(env, kind, problem)
+            raise failure(env, kind, problem, HistoryEventType.MapRunFailed)
         return batches(items, settings.get("BatchInput"), *(settings.get(name) for name in LIMITS))
 
 
@@ -268,7 +248,8 @@ def install_runs() -> None:
         failures, total = items.failed.get() + items.timed_out.get(), items.total.get()
         tolerated = record.tolerated_failure_count, record.tolerated_failure_percentage
         if outcome == "failed" and exceeded(failures, total, *tolerated):
-            job.job_output = failure(self._env, StatesErrorNameType.StatesExceedToleratedFailureThreshold, EXCEEDED)
+            error = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+            job.job_output = failure(self._env, error, EXCEEDED, HistoryEventType.MapRunFailed)
 
     # patch: a worker for each spelling of the field, each with the child and its counting in this method.
     replace(DistributedItemProcessorWorker, "_eval_job", child)

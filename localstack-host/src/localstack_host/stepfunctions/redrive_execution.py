@@ -38,7 +38,6 @@ from localstack.services.stepfunctions.backend.execution_worker import Execution
 from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
 from localstack_host.patching import overrides, swap, uses
-from localstack_host.stepfunctions.history_limit import LimitedHistory
 
 uses(
     Execution,
@@ -118,8 +117,7 @@ def reason(execution: Execution) -> str | None:
         return f"Execution is {execution.exec_status} and cannot be redriven"
     if datetime.now(UTC) - execution.stop_date > timedelta(days=REDRIVABLE_DAYS):
         return "Execution redrivable period exceeded"
-    history = execution.exec_worker.env.event_manager
-    if isinstance(history, LimitedHistory) and history.full:
+    if execution.exec_worker.env.event_manager.full:
         return "Execution history event limit exceeded"
     return None
 
