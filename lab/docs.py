@@ -221,12 +221,13 @@ def gaps() -> str:
         for function in experiments(pattern)
         if (gap := mark(function, "gap"))
     }
-    columns = ("Gap", "Target", "Semantic", "What happens instead", "Why")
-    met = [f"## Gaps that an experiment expects\n\n| {' | '.join(columns)} | Expected by |", "|---" * 6 + "|"]
-    others = [f"## Gaps that no experiment expects\n\n| {' | '.join(columns)} |", "|---" * 5 + "|"]
+    columns = ("Gap", "Target", "Service", "Semantic", "What happens instead", "Why")
+    met = [f"## Gaps that an experiment expects\n\n| {' | '.join(columns)} | Expected by |", "|---" * 7 + "|"]
+    others = [f"## Gaps that no experiment expects\n\n| {' | '.join(columns)} |", "|---" * 6 + "|"]
     for gap in targets.known_gaps():
         semantic = f"[{gap.semantic}](semantics.md#{gap.semantic.lower()})" if gap.semantic else ""
-        row = f'| <a id="{gap.id}"></a>`{gap.id}` | {gap.version} | {semantic} | {gap.instead} | {gap.reason} |'
+        name = f'<a id="{gap.id}"></a>`{gap.id}`'
+        row = f"| {name} | {gap.version} | {gap.service} | {semantic} | {gap.instead} | {gap.reason} |"
         if gap.id in expected:
             met.append(f"{row} {expected[gap.id]} |")
         else:

@@ -155,11 +155,15 @@ def is_throttled(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that a target does not show: an entry of `lab/gaps.toml`. `semantic` is empty where none is meant."""
+    """Something that a target does not show: an entry of `lab/gaps.toml`. `semantic` is empty where none is meant.
+
+    service: as boto3 calls it, but that of Step Functions is stepfunctions
+    """
 
     id: str
     target: str
     version: str
+    service: str
     semantic: str
     instead: str
     reason: str

@@ -296,21 +296,21 @@ def test_writing_takes_new_evidence_into_the_readme(saga: Path, monkeypatch: pyt
 def test_gaps_are_in_two_tables_by_whether_an_experiment_meets_them(
     saga: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    met = targets.Gap("queue-policy", "local", "LocalStack 4.14.0", "SNS-3", "It is delivered.", "No policies.")
+    met = targets.Gap("queue-policy", "local", "LocalStack 4.14.0", "sqs", "SNS-3", "It is delivered.", "No policies.")
     monkeypatch.setattr(targets, "known_gaps", lambda: [replace(met, id="pipes", semantic=""), met])
 
     expected, others = docs.gaps().split("\n\n## Gaps that no experiment expects\n\n")
 
     assert expected.splitlines()[2:] == [
-        "| Gap | Target | Semantic | What happens instead | Why | Expected by |",
-        "|---|---|---|---|---|---|",
-        '| <a id="queue-policy"></a>`queue-policy` | LocalStack 4.14.0 | [SNS-3](semantics.md#sns-3) '
+        "| Gap | Target | Service | Semantic | What happens instead | Why | Expected by |",
+        "|---|---|---|---|---|---|---|",
+        '| <a id="queue-policy"></a>`queue-policy` | LocalStack 4.14.0 | sqs | [SNS-3](semantics.md#sns-3) '
         "| It is delivered. | No policies. | [saga](../patterns/saga/tests/test_failures.py#L13) |",
     ]
     assert others.splitlines() == [
-        "| Gap | Target | Semantic | What happens instead | Why |",
-        "|---|---|---|---|---|",
-        '| <a id="pipes"></a>`pipes` | LocalStack 4.14.0 |  | It is delivered. | No policies. |',
+        "| Gap | Target | Service | Semantic | What happens instead | Why |",
+        "|---|---|---|---|---|---|",
+        '| <a id="pipes"></a>`pipes` | LocalStack 4.14.0 | sqs |  | It is delivered. | No policies. |',
     ]
 
 

@@ -11,13 +11,21 @@ import pytest
 from harness import PYTHON, SHORT_TIMES, Gate, Instance, Lab, reuse_index, running
 from localstack_host.clock.page import CLIENT, Page
 from localstack_host.environment import REPLACEMENTS
+from rules import CountedRules
 from unreached import Unreached
 
 INSTALL_ALL = "from localstack_host.patching import install_modules_of; install_modules_of('localstack_host')"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stock", action="store_true", help="count the rules that LocalStack keeps by itself (rules.py)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.collectonly:
+    if config.getoption("stock", default=False):
+        harness.LAUNCHER = [str(Path(__file__).with_name("stock.py"))]
+        config.pluginmanager.register(CountedRules())
+    elif not config.option.collectonly:
         config.pluginmanager.register(Unreached(config, Path(__file__).parent, harness.ENVIRONMENT, all_replacements))
 
 

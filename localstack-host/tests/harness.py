@@ -32,6 +32,8 @@ from localstack_host.clock.page import Page, Place
 
 PYTHON = os.environ.get("LOCALSTACK_HOST_PYTHON", sys.executable)
 FUNCTION_PYTHON = os.environ.get("LOCALSTACK_HOST_FUNCTION_PYTHON", sys.executable)
+# What is run with PYTHON to start a LocalStack.
+LAUNCHER = ["-m", "localstack_host"]
 ROLE = "arn:aws:iam::000000000000:role/test"
 # What a LocalStack gets beside the environment of the tests: the first two may not reach it.
 ENVIRONMENT = {"SERVICES": "s3", "LOCALSTACK_LEAKED": "1"}
@@ -215,7 +217,7 @@ class Lab:
 @contextmanager
 def running(folder: Path, *options: str, cwd: Path | None = None) -> Iterator[Instance]:
     port = free_port()
-    command = [PYTHON, "-m", "localstack_host", "--port", str(port), "--dir", str(folder)]
+    command = [PYTHON, *LAUNCHER, "--port", str(port), "--dir", str(folder)]
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
             [*command, "--function-python", FUNCTION_PYTHON, *options],

@@ -1,9 +1,25 @@
 """MODULES.md says what the docstrings say, and these say enough."""
 
+import json
 import re
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
-from localstack_host.modules_page import PAGE, Chapter, chapters, incomplete, markdown, page, read
+import pytest
+from localstack_host.modules_page import (
+    COUNTED,
+    PAGE,
+    Chapter,
+    chapters,
+    incomplete,
+    markdown,
+    page,
+    read,
+    what_is_tested,
+)
+from rules import service_of
 
 DOCSTRING = '''"""Queues ``a|b``.
 
@@ -84,3 +100,40 @@ def test_every_package_is_a_chapter_with_its_modules(tmp_path: Path) -> None:
         "The process and its start": ["one"],
     }
     assert list(found)[-2:] == ["shared", "The process and its start"]
+
+
+def test_rules_are_counted_again_when_many_have_come_or_gone(pytestconfig: pytest.Config) -> None:
+    same = ["-c", str(pytestconfig.inipath), f"--rootdir={pytestconfig.rootpath}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *same,
+        "--stock",
+        "--collect-only",
+        "--quiet",
+        "-n",
+        "0",
+        str(Path(__file__).parent),
+    ]
+    listed = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=True).stdout
+    found = Counter(service_of(Path(line.partition("::")[0])) for line in listed.splitlines() if "::" in line)
+    counted = {name: rules["tried"] for name, rules in json.loads(COUNTED.read_text()).items() if rules["tried"]}
+
+    assert counted.keys() == found.keys()
+    outdated = {name for name, number in found.items() if abs(number - counted[name]) > 2 + number / 5}
+    assert not outdated, "run pytest localstack-host/tests/<service> --stock, then the page"
+
+
+def test_services_with_rules_or_gaps_have_a_row_each() -> None:
+    counted = {
+        "sqs": {"rules": 9, "tried": 8, "kept": 4, "day": "2026-11-27"},
+        "sns": {"rules": 2, "tried": 2, "kept": 2, "day": "2026-11-26"},
+    }
+
+    assert what_is_tested(counted, {"sqs": 1, "iam": 2}) == [
+        "| iam | 0 | 0 | 0 |  | 2 |",
+        "| sns | 2 | 2 | 2 | 2026-11-26 | 0 |",
+        "| sqs | 9 | 8 | 4 | 2026-11-27 | 1 |",
+        "| all | 11 | 10 | 6 |  | 3 |",
+    ]
