@@ -121,6 +121,11 @@ class Experiment:
         self.note(what)
         return value
 
+    def let_pass(self, seconds: float, what: str) -> None:
+        """Lets so much of the target's time pass, in which nothing is awaited but what must not happen."""
+        end = self.elapsed + seconds * self.target.patience
+        self.wait_until(what, lambda: self.elapsed > end, seconds + SOON)
+
     def alarm(self, name: str) -> str:
         """An alarm's state: OK, ALARM or INSUFFICIENT_DATA."""
         alarms = self.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]

@@ -275,13 +275,17 @@ def queue_policy_revoked(deployment: Deployment, queue_url: str) -> Iterator[Non
 
 @contextmanager
 def queue_deleted(deployment: Deployment, queue_url: str) -> Iterator[None]:
-    """A queue that is gone for the length of a block, with every message in it; afterwards it exists again, empty."""
+    """A queue that is gone for the length of a block, with every message in it; afterwards it exists again, empty.
+
+    On AWS this takes up to 60 s to settle: until then the queue may take messages, which are lost with it.
+    """
     sqs = deployment.target.client("sqs")
     kept = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
     tags = sqs.list_queue_tags(QueueUrl=queue_url).get("Tags", {})
     settable = {name: value for name, value in kept.items() if name in _SETTABLE}
     sqs.delete_queue(QueueUrl=queue_url)
     try:
+        _until_it_acts(deployment)
         yield
     finally:
         create = deployment.target.clock.retrying(  # AWS refuses the name of a deleted queue for 60 s (API_DeleteQueue)
@@ -401,9 +405,10 @@ def _code(error: BaseException) -> str | None:
 
 def _until_it_acts(deployment: Deployment) -> None:
     """Waits as long as AWS may take to act on a change that nothing there tells the end of: 60 s for a queue's
-    attributes, and seconds for a state machine's definition.
+    attributes and for its deletion, and seconds for a state machine's definition.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateStateMachine.html
     """
     if deployment.target.name == "aws":

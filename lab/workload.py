@@ -172,6 +172,10 @@ class Workload:
             self.waits_for_messages(f"messages left for {function}", url, 0, dead_lettered)
         assert faults.redrive(self.deployment, dlq_arn) >= 1
 
+    def lets_alarms_fire(self) -> None:
+        """Waits as long as an alarm may take to fire for what has happened: one that is quiet then has seen it."""
+        self.experiment.let_pass(SOON, "every alarm has been evaluated")
+
     def in_alarm(self, alarms: Iterable[str]) -> list[str]:
         """Those of these alarms, by their full names, that fire."""
         return [alarm for alarm in alarms if self.experiment.alarm(alarm) == "ALARM"]

@@ -96,9 +96,14 @@ def test_its_time_is_the_targets_and_its_evidence_says_on_which_clock(experiment
 
     jumping.wait_until("an hour is over", lambda: jumping.elapsed >= 3600, within=4000)
 
+    jumping.let_pass(1800, "nothing happens")
+
     found = evidence.load(jumping.save("passed"))
-    assert (found.target.clock, found.seconds, found.date) == ("virtual", 3600, "1970-01-01T00:16:40+00:00")
-    assert [(event.at, event.event) for event in found.timeline] == [(3600, "an hour is over")]
+    assert (found.target.clock, found.seconds, found.date) == ("virtual", 7200, "1970-01-01T00:16:40+00:00")
+    assert [(event.at, event.event) for event in found.timeline] == [
+        (3600, "an hour is over"),
+        (7200, "nothing happens"),
+    ]
 
 
 def test_an_error_while_waiting_is_no_waiting_in_vain(experiment: Experiment) -> None:

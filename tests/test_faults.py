@@ -140,6 +140,9 @@ def test_a_change_that_aws_acts_on_later_is_waited_for(
 
     with faults.visibility_timeout(there, url, 7):
         assert slept == waits
+    slept.clear()
+    with faults.queue_deleted(there, url):
+        assert slept == waits
 
 
 def test_a_large_redrive_is_waited_for_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,7 @@ def test_swallowed_errors_delete_the_batch(buffer: Buffer, experiment: Experimen
         # then all ten fail once, and are gone
         failed = experiment.wait_until("10 orders failed", lambda: len(buffer.failed()) == 10 and buffer.failed(), SOON)
         buffer.waits_until_left(0)
+        buffer.lets_alarms_fire()
     assert {line["order_id"] for line in failed} == orders
     assert not buffer.processed()
     assert buffer.dead_letters() == 0
