@@ -233,6 +233,36 @@ def test_a_purged_queue_has_none_of_its_messages_and_takes_new_ones(lab: Lab, fi
     assert queue.bodies() == ["new"]
 
 
+def test_a_deduplication_id_is_remembered_for_five_minutes_whatever_becomes_of_its_message(lab: Lab) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-exactly-once-processing.html"""
+    queue = Queue(lab.instance, fifo=True)
+    queue.send("one")
+    (first,) = queue.receive()
+    queue.delete(first)
+    lab.pass_time(290)
+    queue.send("one")
+    assert queue.counts() == [0, 0, 0]
+
+    lab.pass_time(20)
+    queue.send("one")
+
+    assert queue.bodies() == ["one"]
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("queue", ["one"]), ("messageGroup", ["one", "one"])])
+def test_a_deduplication_id_counts_in_its_scope(lab: Lab, scope: str, expected: list[str]) -> None:
+    """In the queue, or with high throughput in the message group; another group's message does not make it forgotten.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html
+    """
+    queue = Queue(lab.instance, fifo=True, DeduplicationScope=scope)
+
+    for group in ("a", "b", "a"):
+        queue.send("one", group=group)
+
+    assert queue.bodies() == expected
+
+
 def test_the_developer_endpoint_lists_what_it_is_asked_for(lab: Lab) -> None:
     """LocalStack's own: messages without receiving them."""
     queue = Queue(lab.instance, fifo=True)
