@@ -1,7 +1,7 @@
 """LocalStack on the virtual clock: minutes of its time in seconds of the machine's, and nothing of it on the real one.
 
-That the time is a jump's and not the machine's, each test holds by ``Lab.wait``, which gives up after 40 s of the
-machine's for hundreds of the page's.
+That the time is a jump's and not the machine's, each test holds by ``Lab.wait``, which gives up after two minutes of
+the machine's for hundreds of seconds of the page's.
 """
 
 import json

@@ -191,6 +191,26 @@ def test_children_that_run_are_counted_and_stopped(localstack: Instance) -> None
     wait_until(lambda: counts(map_run(localstack, execution), "itemCounts") == stopped)
 
 
+def test_a_threshold_that_is_raised_meanwhile_counts(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_UpdateMapRun.html"""
+    client = localstack.client("stepfunctions")
+    child = machine(
+        C=choice({"Variable": "$.fails", "BooleanEquals": True, "Next": "Soon"}, Default="P"),
+        Soon={"Type": "Wait", "Seconds": 5, "Next": "F"},
+        F={"Type": "Fail"},
+        P=PASS,
+    )
+    execution = start(localstack, create(localstack, distributed(child)), items(0))
+    (run,) = wait_until(lambda: client.list_map_runs(executionArn=execution)["mapRuns"])
+
+    client.update_map_run(mapRunArn=run["mapRunArn"], toleratedFailureCount=1)
+
+    assert map_run(localstack, execution)["toleratedFailureCount"] == 1
+    assert end(localstack, execution)["status"] == "SUCCEEDED"
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.update_map_run(mapRunArn=f"{run['mapRunArn']}-2", toleratedFailureCount=1)
+
+
 def test_what_is_read_is_handed_on_in_batches(localstack: Instance) -> None:
     bucket = unique("items")
     localstack.client("s3").create_bucket(Bucket=bucket)

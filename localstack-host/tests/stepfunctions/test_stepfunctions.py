@@ -395,6 +395,32 @@ def test_a_token_from_before_a_redrive_is_closed_and_the_new_one_is_good(localst
     assert json.loads(end(localstack, execution)["output"]) == "done"
 
 
+def test_an_execution_that_is_about_to_begin_is_in_nobodys_way(localstack: Instance) -> None:
+    """Its definition is large, and read before its first event."""
+    client, sqs = localstack.client("stepfunctions"), localstack.client("sqs")
+    url, _ = localstack.create_queue()
+    waiting = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": url, "MessageBody.$": "$$.Task.Token"},
+        "End": True,
+    }
+    execution = start(localstack, create(localstack, machine(T=waiting)), {})
+    token = wait_until(lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]["Body"]
+    steps = {f"P{number}": {"Type": "Pass", "Next": f"P{number + 1}"} for number in range(500)}
+    large = create(localstack, machine(**steps, P500={"Type": "Succeed"}))
+
+    beginning = start(localstack, large, {})
+
+    assert client.list_map_runs(executionArn=beginning)["mapRuns"] == []
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.describe_map_run(mapRunArn=f"{beginning.replace(':execution:', ':mapRun:')}/run:one")
+    client.send_task_heartbeat(taskToken=token)
+    client.send_task_success(taskToken=token, output='"done"')
+    assert json.loads(end(localstack, execution)["output"]) == "done"
+    assert end(localstack, beginning)["status"] == "SUCCEEDED"
+
+
 def test_a_parallel_state_is_not_redriven_and_says_so(localstack: Instance) -> None:
     client = localstack.client("stepfunctions")
     branch = machine(F={"Type": "Fail", "Error": "E"})

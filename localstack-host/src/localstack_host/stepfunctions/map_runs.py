@@ -10,7 +10,8 @@ ItemReader and ItemSelector (https://docs.aws.amazon.com/step-functions/latest/d
 
 LocalStack: ignores the thresholds and gives null for a child that failed. Nothing is ever pending, and a child that
 failed is running for ever. Takes a ToleratedFailureCount in JSONata for a percentage. Its grammar has no ItemBatcher,
-and no percentage without a fraction.
+and no percentage without a fraction. UpdateMapRun refuses thresholds, and while any execution is about to begin,
+questions about Map Runs are internal errors.
 
 Here: the Map Run and its children's end are replaced. An ItemBatcher is taken out of the definition before LocalStack
 reads it, and read as the payload of a Pass state of its own. Not as on AWS: a child has no execution of its own to
@@ -27,7 +28,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from localstack.aws.api.stepfunctions import HistoryEventType
+from localstack.aws.api import RequestContext
+from localstack.aws.api.stepfunctions import HistoryEventType, ResourceNotFound
 from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import FailureEventException
 from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
@@ -52,8 +54,10 @@ from localstack.services.stepfunctions.asl.eval.program_state import ProgramErro
 from localstack.services.stepfunctions.asl.parse.asl_parser import AmazonStateLanguageParser
 from localstack.services.stepfunctions.asl.parse.preprocessor import Preprocessor
 from localstack.services.stepfunctions.asl.parse.test_state.asl_parser import TestStateAmazonStateLanguageParser
+from localstack.services.stepfunctions.provider import StepFunctionsProvider
 
-from localstack_host.patching import replace, uses
+from localstack_host.patching import overrides, replace, uses
+from localstack_host.stepfunctions.begun_executions import begun
 from localstack_host.stepfunctions.failures import failure
 from localstack_host.stepfunctions.item_batches import LIMITS, batches, exceeded, limit_problems
 
@@ -61,6 +65,7 @@ uses(DistributedIterationComponent, "_launch_worker", "_get_iteration_program", 
 uses(DistributedItemProcessorWorker, "_eval_input", "_map_run_record", "_env")
 uses(DistributedIteratorWorker, "_eval_input", "_map_run_record", "_env")
 uses(Environment, "_frames")
+uses(StepFunctionsProvider, "_get_execution", "get_store")
 
 LOG = logging.getLogger(__name__)
 
@@ -155,6 +160,38 @@ def move(record: Any, number: int, source: str, target: str) -> None:
         getattr(counter, target).count(amount)
         if target == "succeeded":
             counter.results_written.count(amount)
+
+
+class MapRuns(StepFunctionsProvider):
+    @overrides
+    def list_map_runs(self, context: RequestContext, execution_arn: str, **kwargs: Any) -> Any:
+        wanted = self._get_execution(context=context, execution_arn=execution_arn)
+        pools = [env.map_run_record_pool_manager for found, env in begun(self.get_store(context)) if found is wanted]
+        return {"mapRuns": [record.list_item() for pool in pools for record in pool.get_all()]}
+
+    @overrides
+    def describe_map_run(self, context: RequestContext, map_run_arn: str, **kwargs: Any) -> Any:
+        return self.map_run(context, map_run_arn).describe()
+
+    @overrides
+    def update_map_run(
+        self,
+        context: RequestContext,
+        map_run_arn: str,
+        max_concurrency: int | None = None,
+        tolerated_failure_percentage: float | None = None,
+        tolerated_failure_count: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        record = self.map_run(context, map_run_arn)
+        record.update(max_concurrency, tolerated_failure_count, tolerated_failure_percentage)
+        return {}
+
+    def map_run(self, context: RequestContext, arn: str) -> Any:
+        for _, env in begun(self.get_store(context)):
+            if record := env.map_run_record_pool_manager.get(arn):
+                return record
+        raise ResourceNotFound(f"Resource not found: '{arn}'")
 
 
 def install() -> None:
