@@ -86,3 +86,66 @@ def test_a_deny_wins_over_an_allow_and_nothing_is_allowed_by_default(
 def test_without_resources_the_question_is_about_all(simulate: Callable[..., str]) -> None:
     assert simulate("s3:GetObject", None, READ) == "implicitDeny"
     assert simulate("s3:GetObject", None, {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}) == "allowed"
+
+
+def test_conditions_boundaries_and_resource_policies_take_part(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html"""
+    iam, name = localstack.client("iam"), unique("role")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(TRUST))["Role"]["Arn"]
+    tagged = READ | {"Condition": {"StringEquals": {"aws:PrincipalTag/team": "red"}}}
+    iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=document(tagged))
+
+    def simulated(**more: Any) -> dict[str, Any]:
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=["s3:GetObject"], ResourceArns=[f"{BUCKET}/incoming/a"], **more
+        )
+        (result,) = answer["EvaluationResults"]
+        found: dict[str, Any] = result
+        return found
+
+    def team(name: str) -> list[dict[str, Any]]:
+        return [{"ContextKeyName": "aws:principaltag/TEAM", "ContextKeyValues": [name], "ContextKeyType": "string"}]
+
+    without = simulated()
+    assert (without["EvalDecision"], without["MissingContextValues"]) == ("implicitDeny", ["aws:PrincipalTag/team"])
+    assert simulated(ContextEntries=team("blue"))["EvalDecision"] == "implicitDeny"
+    assert simulated(ContextEntries=team("red"))["EvalDecision"] == "allowed"
+
+    bounded = simulated(
+        ContextEntries=team("red"),
+        PermissionsBoundaryPolicyInputList=[document({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"})],
+    )
+    assert bounded["EvalDecision"] == "implicitDeny"
+    assert bounded["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}
+
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"{BUCKET}/*"}
+    assert simulated(ResourcePolicy=document(everybody))["EvalDecision"] == "allowed"
+    assert simulated(ResourcePolicy=document(everybody | {"Effect": "Deny"}))["EvalDecision"] == "explicitDeny"
+
+
+def test_the_boundary_of_a_role_bounds_it(localstack: Instance) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+    iam, name = localstack.client("iam"), unique("role")
+    allowed = document({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"})
+    boundary = iam.create_policy(PolicyName=name, PolicyDocument=allowed)["Policy"]["Arn"]
+    trust = document(TRUST)
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, PermissionsBoundary=boundary)["Role"]["Arn"]
+    everything = document({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=everything)
+
+    answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=["sqs:SendMessage", "s3:GetObject"])
+
+    decisions = [result["EvalDecision"] for result in answer["EvaluationResults"]]
+    assert decisions == ["allowed", "implicitDeny"]
+
+
+def test_a_policy_that_is_none_is_refused(localstack: Instance) -> None:
+    iam, name = localstack.client("iam"), unique("role")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(TRUST))["Role"]["Arn"]
+
+    with pytest.raises(iam.exceptions.InvalidInputException, match="StringSame"):
+        iam.simulate_principal_policy(
+            PolicySourceArn=role,
+            ActionNames=["s3:GetObject"],
+            PolicyInputList=[document(READ | {"Condition": {"StringSame": {"a": "b"}}})],
+        )

@@ -1,87 +1,86 @@
 """SimulatePrincipalPolicy evaluates the policies of a role, user or group.
 
-AWS: an explicit Deny that matches the action and the resource wins over every Allow, and without an Allow the decision
-is implicitDeny (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html). In actions
-and resources "*" stands for any text and "?" for one character, and actions are compared regardless of case
-(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html,
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_action.html). Without resources the
-simulation is about "*" (https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html).
+AWS: decides about each action and resource as about a request, by the identity's policies and those in the request,
+within its permissions boundary or the one in the request, with the resource's policy and the keys of conditions that
+the request gives; it names the keys that were missing. Without resources the simulation is about "*"
+(https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html).
 
 LocalStack: compares actions and resources letter by letter, so that a resource such as "arn:aws:s3:::bucket/*" allows
 nothing, ignores Deny, answers explicitDeny for what no statement mentions, and fails without resources.
 
-Here: the simulator in LocalStack's place decides by ``decision``. A statement with a condition takes no part, as on AWS
-without a value for its key; neither does the trust policy, which has no resource. Permissions boundaries and policies
-of resources are not evaluated. Calls are still never refused: this answers questions only.
+Here: the simulator in LocalStack's place decides by ``access.evaluation``. A role that is simulated calls as one of its
+sessions. Not as on AWS: MatchedStatements is empty, and ResourceHandlingOption has no effect. Calls are still never
+refused: this answers questions only.
 
 Evidence: documentation.
 """
 
-import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from localstack.aws.api.iam import InvalidInputException
 from localstack.services.iam.provider import IamProvider as StockIamProvider
 from localstack.services.iam.resources.policy_simulator import BasicIAMPolicySimulator
 
+from localstack_host.access.context import Context
+from localstack_host.access.evaluation import Policies, decide
+from localstack_host.access.policies import Caller, MalformedPolicy, Policy, Request, read
 from localstack_host.patching import overrides, swap
-
-
-def decision(statements: Iterable[dict[str, Any]], action: str, resource: str) -> str:
-    """What the statements of all policies together decide: allowed, explicitDeny or implicitDeny.
-
-    >>> allow = {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::bucket/*"}
-    >>> decision([allow], "s3:GetObject", "arn:aws:s3:::bucket/key")
-    'allowed'
-    >>> decision([allow], "s3:PutObject", "arn:aws:s3:::bucket/key")
-    'implicitDeny'
-    """
-    effects = {statement["Effect"] for statement in statements if _applies(statement, action, resource)}
-    return "explicitDeny" if "Deny" in effects else "allowed" if "Allow" in effects else "implicitDeny"
-
-
-def _applies(statement: dict[str, Any], action: str, resource: str) -> bool:
-    if statement.get("Condition"):
-        return False
-    about_action = _covers(statement, "Action", action, re.IGNORECASE)
-    return about_action and _covers(statement, "Resource", resource)
-
-
-def _covers(statement: dict[str, Any], element: str, name: str, flags: int = 0) -> bool:
-    """Whether ``Action`` or ``Resource`` of a statement, or their ``Not``, cover a name."""
-    if element in statement:
-        return any(_matches(pattern, name, flags) for pattern in _listed(statement[element]))
-    excluded = statement.get(f"Not{element}")
-    return excluded is not None and not any(_matches(pattern, name, flags) for pattern in _listed(excluded))
-
-
-def _matches(pattern: str, name: str, flags: int) -> bool:
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, name, flags | re.DOTALL) is not None
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 class PolicySimulator(BasicIAMPolicySimulator):
     @overrides
     def simulate_principal_policy(self, context: Any, request: Any) -> Any:
-        policies = self.get_policies_from_principal(self.get_iam_backend(context), request["PolicySourceArn"])
-        policies += request.get("PolicyInputList") or []
-        statements = [each for policy in policies for each in _listed(json.loads(policy)["Statement"])]
+        source, backend = request["PolicySourceArn"], self.get_iam_backend(context)
+        of_the_source = self.get_policies_from_principal(backend, source)
+        is_role = ":role/" in source
+        if is_role:
+            del of_the_source[0]  # its trust policy
+        boundary = request.get("PermissionsBoundaryPolicyInputList") or _boundary(backend, source)
+        of_the_resource = [request["ResourcePolicy"]] if request.get("ResourcePolicy") else []
+        policies = Policies(
+            _read([*of_the_source, *(request.get("PolicyInputList") or [])]),
+            _read(of_the_resource, of_a_resource=True),
+            _read(boundary) if boundary else None,
+        )
+        arn = request.get("CallerArn") or ("" if is_role else source)
+        caller = Caller(context.account_id, arn, source if is_role else "")
+        keys = {entry["ContextKeyName"]: entry["ContextKeyValues"] for entry in request.get("ContextEntries") or []}
         results = [
-            {
-                "EvalActionName": action,
-                "EvalResourceName": resource,
-                "EvalDecision": decision(statements, action, resource),
-                "MatchedStatements": [],
-            }
+            _result(Request(action, resource, caller, Context(keys)), policies)
             for action in request["ActionNames"]
             for resource in request.get("ResourceArns") or ["*"]
         ]
         return {"IsTruncated": False, "EvaluationResults": results}
+
+
+def _result(request: Request, policies: Policies) -> dict[str, Any]:
+    decision = decide(request, policies)
+    result: dict[str, Any] = {
+        "EvalActionName": request.action,
+        "EvalResourceName": request.resource,
+        "EvalDecision": decision.outcome,
+        "MatchedStatements": [],
+        "MissingContextValues": sorted(request.context.missing),
+    }
+    if policies.boundary is not None:
+        result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": decision.source != "boundary"}
+    return result
+
+
+def _boundary(backend: Any, source: str) -> list[str]:
+    """The document of the permissions boundary of a role or user; none for a group."""
+    kind, _, name = source.rpartition(":")[2].partition("/")
+    found = {"role": backend.get_role, "user": backend.get_user}.get(kind)
+    arn = getattr(found(name.rpartition("/")[2]), "permissions_boundary_arn", None) if found else None
+    return [backend.get_policy(arn).document] if arn else []
+
+
+def _read(documents: Iterable[str], of_a_resource: bool = False) -> list[Policy]:
+    try:
+        return [read(document, of_a_resource=of_a_resource) for document in documents]
+    except MalformedPolicy as error:
+        raise InvalidInputException(str(error)) from None
 
 
 class IamProvider(StockIamProvider):

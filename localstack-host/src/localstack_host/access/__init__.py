@@ -1,0 +1,1 @@
+"""Access control: what policies decide about a request."""
